@@ -1,0 +1,94 @@
+// Command graphsim serves the simulated Microsoft Graph of package graphsim. It
+// must not know how the simulator works, only how to configure and serve it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"rollcall/cmd/internal/cli"
+	"rollcall/internal/graph/graphsim"
+	"rollcall/internal/roster"
+)
+
+func main() { cli.Main(run) }
+
+func run(ctx context.Context, c *cli.Command) error {
+	s, err := parseSettings(c)
+	if err != nil {
+		return err
+	}
+	sim, err := graphsim.New(s.sim)
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	sim.AddCall(s.calls...)
+	if len(s.rosters) > 0 {
+		if err := seed(ctx, c, sim, s); err != nil {
+			return err
+		}
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	return serve(ctx, c, listener, sim)
+}
+
+// seed makes the world in which the rows of the roster files can succeed.
+func seed(ctx context.Context, c *cli.Command, sim *graphsim.Sim, s *settings) (err error) {
+	in, err := roster.Open(s.rosters, c.Stdin)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	// A row that cannot be used is for enqueue to complain about.
+	opts := s.roster
+	opts.SkipInvalid = true
+	if _, err := in.Check(ctx, opts); err != nil {
+		if invalid, ok := errors.AsType[*roster.InvalidError](err); ok {
+			return cli.Usagef("%w", invalid)
+		}
+		if _, ok := errors.AsType[*roster.OptionError](err); ok {
+			return cli.Usagef("%w", err)
+		}
+		return err
+	}
+	return in.Each(ctx, opts, func(r roster.Record) error {
+		sim.Seed(r.Change)
+		return nil
+	}, nil)
+}
+
+// serve serves until ctx ends, then lets the requests under way finish.
+func serve(ctx context.Context, c *cli.Command, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      2 * time.Minute, // latency and slow answers included
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	if _, err := fmt.Fprintf(c.Stdout, "graphsim listening on http://%s\n", listener.Addr()); err != nil {
+		return errors.Join(fmt.Errorf("write standard output: %w", err), server.Close())
+	}
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return server.Close()
+	}
+	return nil
+}

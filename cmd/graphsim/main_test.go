@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/cmd/internal/cli"
+)
+
+func command(args ...string) (*cli.Command, *bytes.Buffer, *bytes.Buffer) {
+	var out, errs bytes.Buffer
+	return &cli.Command{
+		Args: args, Env: func(string) string { return "" },
+		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+	}, &out, &errs
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, args := range [][]string{
+		{"surplus"}, {"--ring", "soon"}, {"--limit", "many"}, {"--window", "3"}, {"--fault", "lost"},
+		{"--fault", "flood=1"}, {"--fault", "lost=2"}, {"--action", "promote"}, {"--retry-format", "smoke"},
+		{"--ring", "5s-1s"}, {"--limit", "5/s", "--window", "5/1s"},
+	} {
+		c, out, errs := command(args...)
+		if status := cli.Run(t.Context(), c, run); status != cli.StatusUsage {
+			t.Errorf("%q: status %d, want %d", args, status, cli.StatusUsage)
+		}
+		if out.Len() > 0 || errs.Len() == 0 {
+			t.Errorf("%q: stdout %q, stderr %q", args, out, errs)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	c, out, _ := command("--help")
+	if status := cli.Run(t.Context(), c, run); status != 0 {
+		t.Fatalf("status %d", status)
+	}
+	if !strings.HasSuffix(out.String(), "graphsim --listen 127.0.0.1:8089 --roster examples/roster.csv\n") {
+		t.Errorf("help does not end with the example:\n%s", out)
+	}
+	s, err := parseSettings(&cli.Command{Env: func(string) string { return "" }})
+	if err != nil || s.listen != "127.0.0.1:8089" {
+		t.Errorf("defaults: %+v, %v", s, err)
+	}
+}
+
+func TestServesARoster(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "roster.csv")
+	csv := "action,call_id,participant_id\ndelete,call-1,p-1\ndelete,call-1,gone-1\n"
+	if err := os.WriteFile(file, []byte(csv), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("right\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c, _, errs := command("--listen", "127.0.0.1:0", "--roster", file, "--token-file", token, "--latency", "0s")
+	pr, pw := io.Pipe()
+	c.Stdout = pw
+	done := make(chan int, 1)
+	go func() { done <- cli.Run(ctx, c, run); pw.Close() }()
+	line, err := bufio.NewReader(pr).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%v; stderr %s", err, errs)
+	}
+	base, ok := strings.CutPrefix(strings.TrimSpace(line), "graphsim listening on ")
+	if !ok {
+		t.Fatalf("first line %q", line)
+	}
+	client := &http.Client{Timeout: 10 * time.Second}
+	for _, tt := range []struct {
+		participant, token string
+		want               int
+	}{{"p-1", "wrong", 401}, {"p-1", "right", 204}, {"gone-1", "right", 404}} {
+		req, _ := http.NewRequestWithContext(ctx, http.MethodDelete,
+			base+"/v1.0/communications/calls/call-1/participants/"+tt.participant, nil)
+		req.Header.Set("Authorization", "Bearer "+tt.token)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != tt.want {
+			t.Errorf("DELETE %s: %d, want %d", tt.participant, resp.StatusCode, tt.want)
+		}
+	}
+	client.CloseIdleConnections()
+	cancel()
+	select {
+	case status := <-done:
+		if status != 0 {
+			t.Errorf("status %d; stderr %s", status, errs)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("did not stop")
+	}
+}

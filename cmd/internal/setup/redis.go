@@ -1,0 +1,40 @@
+// Package setup turns flags and environment into the parts the commands are
+// made of: a Redis connection, a worker, a simulator. It must not know what the
+// commands do with them.
+package setup
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/pflag"
+
+	"rollcall/cmd/internal/cli"
+	"rollcall/internal/redisconn"
+)
+
+const defaultRedis = "redis://127.0.0.1:6379/0"
+
+// RedisFlag declares --redis.
+func RedisFlag(fs *pflag.FlagSet) *string {
+	return fs.String("redis", defaultRedis, "URL of Redis")
+}
+
+// Redis connects to the Redis that --redis names. A URL that cannot be read is a
+// mistake in usage.
+func Redis(ctx context.Context, c *cli.Command, fs *pflag.FlagSet, url string) (redis.UniversalClient, error) {
+	o, err := redisconn.Parse(url)
+	if err != nil {
+		return nil, cli.Usagef("--redis: %w", err)
+	}
+	if o.HasPassword && fromArgs(c, fs) {
+		c.Printf("notice: a password on the command line can be read by other users of this machine: set ROLLCALL_REDIS instead\n")
+	}
+	return redisconn.Open(ctx, url)
+}
+
+// fromArgs tells whether --redis was written as a flag, not in the environment.
+func fromArgs(c *cli.Command, fs *pflag.FlagSet) bool {
+	f := fs.Lookup("redis")
+	return f != nil && f.Changed && c.Env(cli.EnvName("redis")) != f.Value.String()
+}

@@ -1,0 +1,112 @@
+// Command worker carries tasks out until it is told to end.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"rollcall/cmd/internal/cli"
+	"rollcall/cmd/internal/setup"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redisconn"
+	"rollcall/internal/tasks"
+)
+
+func main() { cli.Main(run) }
+
+// drainEvery is how often --drain looks for unfinished batches.
+const drainEvery = 250 * time.Millisecond
+
+func run(ctx context.Context, c *cli.Command) error {
+	fs := cli.NewFlagSet("worker", usage)
+	redisURL := setup.RedisFlag(fs.FlagSet)
+	tenant := setup.TenantFlag(fs.FlagSet)
+	flags := setup.NewWorkerFlags(fs)
+	httpAddr := fs.String("http", "127.0.0.1:9464", "address of the HTTP server")
+	drain := fs.Bool("drain", false, "exit when no unfinished batch is left")
+	if err := fs.Parse(c); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return cli.Usagef("worker takes no arguments, only flags")
+	}
+	if err := flags.Check(); err != nil {
+		return err
+	}
+	log := flags.Logger(c)
+	rdb, err := setup.Redis(ctx, c, fs.FlagSet, *redisURL)
+	if err != nil {
+		return err
+	}
+	defer rdb.Close()
+	if err := checkPolicy(ctx, rdb, log); err != nil {
+		return err
+	}
+	cfg, err := flags.Config(ctx, c, rdb, *tenant, log)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	cfg.Metrics = reg
+	w, err := tasks.NewWorker(cfg)
+	if err != nil {
+		return err
+	}
+	var listener net.Listener
+	if *httpAddr != "" {
+		var lc net.ListenConfig
+		if listener, err = lc.Listen(ctx, "tcp", *httpAddr); err != nil {
+			return fmt.Errorf("cannot serve HTTP: %w\nChoose another address with --http, or none with --http ''", err)
+		}
+		log.Info("serving /healthz, /readyz, /metrics", "address", listener.Addr().String())
+	}
+	return runWorker(ctx, w, *drain, listener, &pages{ready: w.Ready, metrics: reg, ledger: ledger.New(rdb)})
+}
+
+// checkPolicy refuses a Redis that would forget tasks and outcomes.
+func checkPolicy(ctx context.Context, rdb redis.UniversalClient, log *slog.Logger) error {
+	err := redisconn.CheckPolicy(ctx, rdb)
+	if errors.Is(err, redisconn.ErrPolicyUnknown) {
+		log.Warn(err.Error())
+		return nil
+	}
+	return err
+}
+
+// runWorker runs the worker and its HTTP server until ctx ends or, with drain,
+// nothing is left to do.
+func runWorker(ctx context.Context, w *tasks.Worker, drain bool, listener net.Listener, p *pages) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { defer stop(); return w.Run(gctx) })
+	if listener != nil {
+		g.Go(func() error { return setup.Serve(gctx, listener, p.handler(), 30*time.Second) })
+	}
+	if drain {
+		g.Go(func() error { defer stop(); return waitDrained(gctx, w) })
+	}
+	return g.Wait()
+}
+
+func waitDrained(ctx context.Context, w *tasks.Worker) error {
+	for {
+		// An error is Redis being away: the worker waits for it, and says so.
+		if done, err := w.Drained(ctx); err == nil && done {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(drainEvery):
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package main
+
+const usage = `worker takes the tasks that enqueue made and carries them out through Microsoft
+Graph, as fast as Graph allows. Any number of workers can share one Redis.
+
+Usage: worker [flags]
+
+  --redis URL           redis:// rediss:// redis-sentinel:// redis-cluster://
+                        (redis://127.0.0.1:6379/0)
+  --graph-url URL       another Graph than the cloud's own, such as graphsim
+  --cloud NAME          global, usgov or dod (global)
+  --tenant-id ID        tenant of rows that name none (AZURE_TENANT_ID)
+  --concurrency N       tasks at once (32)
+  --rate N              requests a second to Graph of all workers together, in
+                        a tenant; 0: as many as Graph takes (0)
+  --max-attempts N      tries of a row on temporary errors (8)
+  --confirm             accepted, but not in effect yet: invites that Graph
+  --confirm-timeout T   accepts end as 'invited'
+  --http ADDR           /healthz /readyz /metrics and a list of batches;
+                        empty turns it off (127.0.0.1:9464)
+  --drain               exit 0 when no unfinished batch is left
+  --shutdown-timeout T  time to finish requests under way when told to end (40s)
+  --log-format NAME     text or json (text)
+  --log-level NAME      debug, info, warn, error (info)
+  --help, --version
+
+Every flag can be set by environment: --redis is ROLLCALL_REDIS, --max-attempts
+is ROLLCALL_MAX_ATTEMPTS. A flag beats the environment.
+
+Credentials come from the environment or files only: AZURE_TENANT_ID,
+AZURE_CLIENT_ID, AZURE_CLIENT_SECRET (or a certificate, workload or managed
+identity), or ROLLCALL_TOKEN_FILE, a file with a ready token.
+
+Exit status: 0 ended or drained; 1 could not run; 2 usage.
+
+Examples:
+  # Against the simulator (graphsim --roster examples/roster.csv), until all is done:
+  ROLLCALL_TOKEN_FILE=examples/simulator.token worker --graph-url http://127.0.0.1:8089 --drain
+`

@@ -1,0 +1,184 @@
+package graphsim
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Record is one request that is over.
+type Record struct {
+	N      int       `json:"n"` // counted from 0
+	Start  time.Time `json:"start"`
+	End    time.Time `json:"end"` // just before the answer was written
+	Method string    `json:"method"`
+	Kind   string    `json:"kind"` // one of the Kind constants
+	// Tenant is always empty: a token does not show it.
+	Tenant string `json:"tenant"`
+	Call   string `json:"call,omitempty"`
+	// Participants are the identities of an invite ("user:<id>", also
+	// "participant:<id>" for those with a participantId) or "participant:<id>".
+	Participants []string `json:"participants,omitempty"`
+	// Status is what was answered, 0 if the connection was closed.
+	Status  int    `json:"status"`
+	Code    string `json:"code,omitempty"`
+	Fault   string `json:"fault,omitempty"`
+	Applied bool   `json:"applied"`
+	// Throttled: it arrived after an answer 429 had left, within its wait.
+	Throttled bool `json:"sent_while_throttled"`
+	// SinceThrottle is how long after that answer, for judging what was already
+	// on its way.
+	SinceThrottle time.Duration `json:"since_throttle_ns,omitempty"`
+}
+
+// State is a copy of all there is.
+type State struct {
+	Calls    map[string]CallState `json:"calls"`
+	Counters Counters             `json:"counters"`
+}
+
+// CallState is one call.
+type CallState struct {
+	Ended        bool             `json:"ended"`
+	Participants []Participant    `json:"participants"`
+	Ringing      []string         `json:"ringing"` // identities
+	Rings        map[string]int   `json:"rings"`   // by identity: times rung in all
+	Operations   []OperationState `json:"operations"`
+}
+
+// OperationState is one operation.
+type OperationState struct {
+	ID            string `json:"id"`
+	ClientContext string `json:"client_context,omitempty"`
+	Status        string `json:"status"`
+	Code          int    `json:"code,omitempty"`
+	Message       string `json:"message,omitempty"`
+}
+
+// Counters count requests.
+type Counters struct {
+	Requests int            `json:"requests"`
+	ByKind   map[string]int `json:"by_kind"`
+	// ByStatus has "0" for connections closed.
+	ByStatus map[string]int `json:"by_status"`
+	Dropped  int            `json:"dropped"` // records not kept
+	// Overlaps are changes of a participant begun while another was under way.
+	Overlaps int `json:"overlaps"`
+	// MaxOverlap has the keys ("call participant") with more than one at once.
+	MaxOverlap         map[string]int `json:"max_overlap"`
+	SentWhileThrottled int            `json:"sent_while_throttled"`
+	// RungAgain are rings of someone already rung on that call.
+	RungAgain int `json:"rung_again"`
+}
+
+// log is everything recorded. Sim's mutex guards it.
+type log struct {
+	limit   int
+	records []Record
+	count   Counters
+	active  map[string]int // changes under way, by call and participant
+}
+
+func newLog(limit int) log {
+	return log{
+		limit: limit,
+		count: Counters{
+			ByKind:     map[string]int{},
+			ByStatus:   map[string]int{},
+			MaxOverlap: map[string]int{},
+		},
+		active: map[string]int{},
+	}
+}
+
+func (l *log) enter(keys []string) {
+	for _, key := range keys {
+		l.active[key]++
+		if n := l.active[key]; n > 1 {
+			l.count.Overlaps++
+			// Bounded as records are: a client this wrong needs no full list.
+			if _, known := l.count.MaxOverlap[key]; known || len(l.count.MaxOverlap) < 10_000 {
+				l.count.MaxOverlap[key] = max(l.count.MaxOverlap[key], n)
+			}
+		}
+	}
+}
+
+func (l *log) leave(keys []string) {
+	for _, key := range keys {
+		if l.active[key]--; l.active[key] <= 0 {
+			delete(l.active, key)
+		}
+	}
+}
+
+func (l *log) add(r Record) {
+	r.N = l.count.Requests
+	l.count.Requests++
+	l.count.ByKind[r.Kind]++
+	l.count.ByStatus[strconv.Itoa(r.Status)]++
+	if r.Throttled {
+		l.count.SentWhileThrottled++
+	}
+	if len(l.records) >= l.limit {
+		l.count.Dropped++
+		return
+	}
+	l.records = append(l.records, r)
+}
+
+// Requests gives the records from number since on, in the order in which the
+// requests ended.
+func (s *Sim) Requests(since int) []Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since = min(max(since, 0), len(s.log.records))
+	return slices.Clone(s.log.records[since:])
+}
+
+// Counters gives a copy of the counters.
+func (s *Sim) Counters() Counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.count.clone()
+}
+
+func (c Counters) clone() Counters {
+	c.ByKind, c.ByStatus, c.MaxOverlap = maps.Clone(c.ByKind), maps.Clone(c.ByStatus), maps.Clone(c.MaxOverlap)
+	return c
+}
+
+// State gives a copy of everything, with all invitations settled that are due.
+func (s *Sim) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	state := State{Calls: make(map[string]CallState, len(s.calls)), Counters: s.log.count.clone()}
+	for _, m := range s.calls {
+		if !m.ended {
+			m.settle(now, s.newID)
+		}
+		c := CallState{
+			Ended:        m.ended,
+			Participants: []Participant{},
+			Ringing:      []string{},
+			Rings:        maps.Clone(m.rings),
+			Operations:   []OperationState{},
+		}
+		for _, p := range m.present(0, len(m.roster)) {
+			c.Participants = append(c.Participants, *p)
+		}
+		for _, inv := range m.ringing {
+			c.Ringing = append(c.Ringing, inv.who.key())
+		}
+		for _, id := range slices.Sorted(maps.Keys(m.ops)) {
+			o := m.ops[id]
+			c.Operations = append(c.Operations, OperationState{
+				ID: o.id, ClientContext: o.clientContext, Status: o.status(), Code: o.code, Message: o.message,
+			})
+		}
+		state.Calls[m.id] = c
+	}
+	return state
+}

@@ -1,0 +1,167 @@
+package graph
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// Limits of one roster. Graph is known to show 100 entries and stop.
+const (
+	shownAtMost     = 100
+	maxPages        = 100
+	maxParticipants = 100_000
+)
+
+// Identity is who a participant is.
+type Identity struct {
+	Kind IdentityKind
+	ID   string
+}
+
+// Participant is an entry of a roster. One person may have several, one for
+// each device, each with its own id.
+type Participant struct {
+	ID         string
+	Identities []Identity
+	// InvitedAs is info.participantId, which an invitation may have set.
+	InvitedAs string
+	InLobby   bool
+	// Removed is true for an entry that only says someone was removed.
+	Removed bool
+}
+
+// Roster is who is in a call.
+type Roster struct {
+	Participants []Participant
+	// Complete is true when someone who is not listed is surely not there. Graph
+	// cuts lists at 100 without saying so.
+	Complete bool
+	// RequestID is the request-id of the last page.
+	RequestID string
+}
+
+type wirePage struct {
+	Value    *[]wireParticipant `json:"value"`
+	NextLink string             `json:"@odata.nextLink"`
+}
+
+type wireParticipant struct {
+	ID   string `json:"id"`
+	Info struct {
+		Identity      map[string]json.RawMessage `json:"identity"`
+		ParticipantID string                     `json:"participantId"`
+	} `json:"info"`
+	InLobby      bool            `json:"isInLobby"`
+	RemovedState json.RawMessage `json:"removedState"`
+}
+
+func (w wireParticipant) participant() Participant {
+	p := Participant{
+		ID:        w.ID,
+		InvitedAs: w.Info.ParticipantID,
+		InLobby:   w.InLobby,
+		Removed:   len(w.RemovedState) > 0 && string(w.RemovedState) != "null",
+	}
+	// The kinds are the names of members; others ("@odata.type") hold no object.
+	for name, raw := range w.Info.Identity {
+		var who struct {
+			ID string `json:"id"`
+		}
+		if json.Unmarshal(raw, &who) == nil && who.ID != "" {
+			p.Identities = append(p.Identities, Identity{Kind: IdentityKind(name), ID: who.ID})
+		}
+	}
+	slices.SortFunc(p.Identities, func(a, b Identity) int { return cmp.Compare(a.Kind, b.Kind) })
+	return p
+}
+
+// parsePage reads one page of a roster. whole is false when an entry has no id,
+// so that the list proves nothing about those it does not name.
+func parsePage(body []byte) (list []Participant, next string, whole bool, err error) {
+	var page wirePage
+	if json.Unmarshal(body, &page) != nil || page.Value == nil {
+		return nil, "", false, errBody
+	}
+	whole = true
+	list = make([]Participant, 0, len(*page.Value))
+	for _, w := range *page.Value {
+		if w.ID == "" {
+			whole = false
+			continue
+		}
+		list = append(list, w.participant())
+	}
+	return list, page.NextLink, whole, nil
+}
+
+// Participants reads the roster of a call, all pages.
+func (c *Client) Participants(ctx context.Context, tenant, callID string) (Roster, error) {
+	u, err := c.address(OpRoster, "calls", callID, "participants")
+	if err != nil {
+		return Roster{}, err
+	}
+	roster := Roster{Complete: true}
+	seen := map[string]bool{u.String(): true}
+	for page := 1; ; page++ {
+		a, err := c.do(ctx, call{op: OpRoster, method: http.MethodGet, tenant: tenant, url: u})
+		if err != nil {
+			return Roster{}, err
+		}
+		list, next, whole, err := parsePage(a.body)
+		if a.bodyErr != nil || err != nil {
+			return Roster{}, bodyError(OpRoster, a, errBody)
+		}
+		roster.Participants = append(roster.Participants, list...)
+		roster.RequestID = requestID(a.header)
+		if !whole || page == 1 && next == "" && len(list) >= shownAtMost {
+			roster.Complete = false
+		}
+		if next == "" {
+			return roster, nil
+		}
+		if page >= maxPages || len(roster.Participants) > maxParticipants {
+			return Roster{}, bodyError(OpRoster, a, fmt.Errorf("the roster has more than %d pages or %d entries", maxPages, maxParticipants))
+		}
+		if u, err = c.follow(u, next); err != nil {
+			return Roster{}, bodyError(OpRoster, a, err)
+		}
+		if seen[u.String()] {
+			return Roster{}, bodyError(OpRoster, a, errors.New("the roster's next page is one already read"))
+		}
+		seen[u.String()] = true
+	}
+}
+
+// follow resolves a nextLink. The token goes with it, so it must stay at the
+// origin of the base URL.
+func (c *Client) follow(from *url.URL, next string) (*url.URL, error) {
+	u, err := from.Parse(next)
+	if err != nil || u.User != nil || !sameOrigin(c.base, u) {
+		return nil, errors.New("the roster's next page is not at the same address")
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u, nil
+}
+
+// Participant reads one entry of a roster.
+func (c *Client) Participant(ctx context.Context, tenant, callID, participant string) (Participant, error) {
+	u, err := c.address(OpParticipant, "calls", callID, "participants", participant)
+	if err != nil {
+		return Participant{}, err
+	}
+	a, err := c.do(ctx, call{op: OpParticipant, method: http.MethodGet, tenant: tenant, url: u})
+	if err != nil {
+		return Participant{}, err
+	}
+	var w wireParticipant
+	if a.bodyErr != nil || json.Unmarshal(a.body, &w) != nil || w.ID == "" {
+		return Participant{}, bodyError(OpParticipant, a, errBody)
+	}
+	return w.participant(), nil
+}

@@ -1,0 +1,121 @@
+package graph
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func entries(from, n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`{"id":"p-%d"}`, from+i)
+	}
+	return strings.Join(list, ",")
+}
+
+func TestRosterComplete(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		pages []string
+		want  int
+		whole bool
+	}{
+		{"empty", []string{""}, 0, true},
+		{"99", []string{entries(0, 99)}, 99, true},
+		{"100", []string{entries(0, 100)}, 100, false},
+		{"150", []string{entries(0, 150)}, 150, false},
+		{"100 and more pages", []string{entries(0, 100), entries(100, 1)}, 101, true},
+		{"pages of 100", []string{entries(0, 100), entries(100, 100)}, 200, true},
+		{"an entry without id", []string{`{"id":null},{"id":"p"}`}, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, w := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+				n := 0
+				_, _ = fmt.Sscan(r.URL.Query().Get("$skip"), &n)
+				next := ""
+				if n+1 < len(tt.pages) {
+					next = fmt.Sprintf(`,"@odata.nextLink":"http://%s%s?$skip=%d"`, strings.ToUpper(r.Host), r.URL.Path, n+1)
+				}
+				_, _ = fmt.Fprintf(w, `{"value":[%s]%s}`, tt.pages[n], next)
+			})
+			r, err := c.Participants(t.Context(), "", "c")
+			if err != nil || len(r.Participants) != tt.want || r.Complete != tt.whole {
+				t.Errorf("%d entries, complete %v, %v", len(r.Participants), r.Complete, err)
+			}
+			if before, _ := w.counts(); before != len(tt.pages) {
+				t.Errorf("%d passed Before", before)
+			}
+		})
+	}
+}
+
+func TestRosterEntries(t *testing.T) {
+	c, _ := newClient(t, answerWith(200, nil, `{"value":[
+		{"id":"p-1","isInLobby":true,"removedState":null,"info":{"participantId":"mine","identity":{
+			"@odata.type":"#microsoft.graph.identitySet","user":{"id":"u-1","displayName":"Ann"},"phone":null,"application":{"id":"a-1"}}}},
+		{"id":"p-2","removedState":{"reason":"Removed"},"info":null}]}`))
+	r, err := c.Participants(t.Context(), "", "c")
+	if err != nil || len(r.Participants) != 2 {
+		t.Fatal(r, err)
+	}
+	p := r.Participants[0]
+	if p.ID != "p-1" || !p.InLobby || p.Removed || p.InvitedAs != "mine" ||
+		!slices.Equal(p.Identities, []Identity{{Application, "a-1"}, {User, "u-1"}}) {
+		t.Errorf("%+v", p)
+	}
+	if !r.Participants[1].Removed {
+		t.Errorf("%+v", r.Participants[1])
+	}
+}
+
+func TestNextLinksThatAreNotFollowed(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the token went to another host")
+	}))
+	t.Cleanup(other.Close)
+	n := 0
+	for name, next := range map[string]func(r *http.Request) string{
+		"other host":   func(*http.Request) string { return other.URL + "/v1.0/next" },
+		"other scheme": func(r *http.Request) string { return "https://" + r.Host + "/v1.0/next" },
+		"user":         func(r *http.Request) string { return "http://u:p@" + r.Host + "/v1.0/next" },
+		"no URL":       func(*http.Request) string { return "http://%zz" },
+		"itself":       func(r *http.Request) string { return "http://" + r.Host + r.RequestURI },
+		"endless":      func(r *http.Request) string { n++; return fmt.Sprintf("http://%s%s?%d", r.Host, r.URL.Path, n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, w := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = fmt.Fprintf(w, `{"value":[],"@odata.nextLink":%q}`, next(r))
+			})
+			if _, err := c.Participants(t.Context(), "", "c"); KindOf(err) != BadAnswer {
+				t.Errorf("%v", err)
+			}
+			if before, _ := w.counts(); before > maxPages {
+				t.Errorf("%d requests", before)
+			}
+		})
+	}
+}
+
+func FuzzParsePage(f *testing.F) {
+	for _, seed := range []string{`{"value":[]}`, `{"value":[{"id":"p","info":{"identity":{"user":{"id":"u"}}}}],"@odata.nextLink":"x"}`,
+		`{"value":null}`, `{"value":[null]}`, `{"value":[{"id":"p","info":{"identity":{"user":7,"phone":[]}}}]}`, "", "[]",
+		`{"value":[{"id":"p","removedState":{}}]}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		list, _, whole, err := parsePage(body)
+		if err != nil && (whole || list != nil) {
+			t.Error("an error with a result")
+		}
+		for _, p := range list {
+			if p.ID == "" {
+				t.Error("an entry without id")
+			}
+		}
+		_, _ = parseOperation(body)
+	})
+}

@@ -1,0 +1,297 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Batch is the changes of one enqueue.
+type Batch struct {
+	ID       string
+	Rows     int64
+	Base     int64         // the sequence number of row n is Base + n
+	Queue    string        // queue its tasks go to
+	Expire   time.Duration // from creation (or retry) to the deadline of its rows
+	Keep     time.Duration // how long it can be read after its deadline
+	Layout   []byte        // how to read its sources; the ledger does not look inside
+	Rejected int64         // rows of its input that were invalid and left out
+
+	CreatedAt time.Time
+	Deadline  time.Time
+
+	// Totals are known once the whole batch has been enqueued.
+	Totals Totals
+	Sealed bool // every row's source is stored and its task was enqueued
+}
+
+// Totals are the figures of a batch that its enqueue ends with.
+type Totals struct {
+	Tasks, Invites, Deletes, Calls int64
+}
+
+// Seq is the sequence number of a row, the order of changes over all batches.
+func (b Batch) Seq(row int64) int64 { return b.Base + row }
+
+// keyLife is how long a key of the batch lives after it was last renewed.
+func (b Batch) keyLife() time.Duration { return b.Keep + b.Expire }
+
+// State is what a batch is doing.
+type State string
+
+// The states of a batch.
+const (
+	Running  State = "running"
+	Finished State = "finished"
+	Stopped  State = "cancelled"
+)
+
+// Status is a batch and how far it is.
+type Status struct {
+	Batch
+	State      State
+	Pending    int64
+	Outcomes   map[Outcome]int64 // only those that occurred
+	FinishedAt time.Time         // zero while rows are pending
+}
+
+// Failed is the number of rows that ended in a failed outcome.
+func (s Status) Failed() int64 {
+	n := int64(0)
+	for o, c := range s.Outcomes {
+		if o.Group() == GroupFailed {
+			n += c
+		}
+	}
+	return n
+}
+
+// Create makes the batch b, or finds that it exists: then the stored one is
+// returned, with created false. Only ID, Rows, Queue, Expire, Keep, Layout and
+// Rejected of b are used.
+func (l *Ledger) Create(ctx context.Context, b Batch) (stored Batch, created bool, err error) {
+	if st, err := l.Status(ctx, b.ID); err == nil {
+		return st.Batch, false, l.index(ctx, st)
+	} else if !errors.Is(err, ErrNoBatch) {
+		return Batch{}, false, err
+	}
+	// Numbers given out to a batch that then is not created are lost, which
+	// does no harm: only their order counts.
+	top, err := l.rdb.IncrBy(ctx, keySeq, b.Rows).Result()
+	if err != nil {
+		return Batch{}, false, wrap(err)
+	}
+	n, err := createScript.Run(ctx, l.rdb, []string{metaKey(b.ID)},
+		seconds(b.keyLife()), b.Expire.Milliseconds(),
+		"rows", b.Rows, "base", top-b.Rows, "queue", b.Queue, "expire", b.Expire.Milliseconds(),
+		"keep", b.Keep.Milliseconds(), "layout", b.Layout, "rejected", b.Rejected).Int()
+	if err != nil {
+		return Batch{}, false, wrap(err)
+	}
+	st, err := l.Status(ctx, b.ID)
+	if err != nil {
+		return Batch{}, false, err
+	}
+	return st.Batch, n == 1, l.index(ctx, st)
+}
+
+// index enters the batch in the lists; a crash after creation is healed by the
+// next Create of the same batch.
+func (l *Ledger) index(ctx context.Context, st Status) error {
+	z := redis.Z{Score: float64(st.CreatedAt.UnixMilli()), Member: st.ID}
+	if err := l.rdb.ZAdd(ctx, keyBatches, z).Err(); err != nil {
+		return wrap(err)
+	}
+	if st.Pending == 0 {
+		return nil
+	}
+	return wrap(l.rdb.ZAdd(ctx, keyOpen, z).Err())
+}
+
+// Seal notes that all of the batch is enqueued.
+func (l *Ledger) Seal(ctx context.Context, b Batch, t Totals) error {
+	return wrap(l.rdb.HSet(ctx, metaKey(b.ID), "sealed", 1,
+		"tasks", t.Tasks, "invites", t.Invites, "deletes", t.Deletes, "calls", t.Calls).Err())
+}
+
+// Cancel notes that no row of the batch shall be sent any more. Rows get their
+// outcome when they are next begun.
+func (l *Ledger) Cancel(ctx context.Context, b Batch) error {
+	return wrap(l.rdb.HSet(ctx, metaKey(b.ID), "cancelled", 1).Err())
+}
+
+// Status reads a batch. It returns ErrNoBatch if there is none.
+func (l *Ledger) Status(ctx context.Context, batch string) (Status, error) {
+	all, err := l.statuses(ctx, []string{batch})
+	if err != nil {
+		return Status{}, err
+	}
+	if all[0].ID == "" {
+		return Status{}, fmt.Errorf("batch %q: %w", batch, ErrNoBatch)
+	}
+	return all[0], nil
+}
+
+// List reads the newest batches, newest first, at most limit of them.
+func (l *Ledger) List(ctx context.Context, limit int64) ([]Status, error) {
+	return l.list(ctx, keyBatches, limit)
+}
+
+// Open reads the batches that have pending rows, newest first.
+func (l *Ledger) Open(ctx context.Context) ([]Status, error) {
+	all, err := l.list(ctx, keyOpen, 0)
+	open := all[:0]
+	for _, st := range all {
+		if st.Pending == 0 {
+			// Its last row's writer died before it could take it off the list.
+			if err := l.rdb.ZRem(ctx, keyOpen, st.ID).Err(); err != nil {
+				return nil, wrap(err)
+			}
+			continue
+		}
+		open = append(open, st)
+	}
+	return open, err
+}
+
+func (l *Ledger) list(ctx context.Context, index string, limit int64) ([]Status, error) {
+	ids, err := l.rdb.ZRevRange(ctx, index, 0, limit-1).Result()
+	if err != nil {
+		return nil, wrap(err)
+	}
+	all, err := l.statuses(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	found := all[:0]
+	for i, st := range all {
+		if st.ID == "" { // expired
+			if err := l.rdb.ZRem(ctx, index, ids[i]).Err(); err != nil {
+				return nil, wrap(err)
+			}
+			continue
+		}
+		found = append(found, st)
+	}
+	return found, nil
+}
+
+// statuses reads batches in one round trip; those that are not there have no ID.
+func (l *Ledger) statuses(ctx context.Context, ids []string) ([]Status, error) {
+	metas := make([]*redis.MapStringStringCmd, len(ids))
+	counts := make([]*redis.MapStringStringCmd, len(ids))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			metas[i] = p.HGetAll(ctx, metaKey(id))
+			counts[i] = p.HGetAll(ctx, countsKey(id))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, wrap(err)
+	}
+	out := make([]Status, len(ids))
+	for i, id := range ids {
+		if len(metas[i].Val()) == 0 || metas[i].Val()["rows"] == "" {
+			continue
+		}
+		if out[i], err = readStatus(id, metas[i].Val(), counts[i].Val()); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func readStatus(id string, meta, counts map[string]string) (Status, error) {
+	var bad error
+	num := func(m map[string]string, field string) int64 {
+		if m[field] == "" {
+			return 0
+		}
+		n, err := strconv.ParseInt(m[field], 10, 64)
+		if err != nil {
+			bad = fmt.Errorf("ledger: batch %s: field %s is not a number", id, field)
+		}
+		return n
+	}
+	at := func(field string) time.Time {
+		if meta[field] == "" {
+			return time.Time{}
+		}
+		return time.UnixMilli(num(meta, field)).UTC()
+	}
+	st := Status{
+		Batch: Batch{
+			ID: id, Rows: num(meta, "rows"), Base: num(meta, "base"), Queue: meta["queue"],
+			Expire: time.Duration(num(meta, "expire")) * time.Millisecond,
+			Keep:   time.Duration(num(meta, "keep")) * time.Millisecond,
+			Layout: []byte(meta["layout"]), Rejected: num(meta, "rejected"),
+			CreatedAt: at("created"), Deadline: at("deadline"), Sealed: meta["sealed"] != "",
+			Totals: Totals{
+				Tasks: num(meta, "tasks"), Invites: num(meta, "invites"),
+				Deletes: num(meta, "deletes"), Calls: num(meta, "calls"),
+			},
+		},
+		FinishedAt: at("finished"),
+		Outcomes:   map[Outcome]int64{},
+		State:      Running,
+	}
+	done := int64(0)
+	for _, o := range Outcomes() {
+		if n := num(counts, string(o.letter())); n != 0 {
+			st.Outcomes[o] = n
+			done += n
+		}
+	}
+	st.Pending = st.Rows - done
+	switch {
+	case meta["cancelled"] != "":
+		st.State = Stopped
+	case st.Pending == 0:
+		st.State = Finished
+	}
+	return st, bad
+}
+
+// Reopen makes the rows pending again whose outcome is one of those given, and
+// gives them a new deadline. Their sequence numbers stay. It returns how many
+// they were.
+func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, error) {
+	letters := make([]byte, 0, len(which))
+	for _, o := range which {
+		letters = append(letters, o.letter())
+	}
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		return 0, wrap(err)
+	}
+	deadline := now.Add(b.Expire).UnixMilli()
+	reopened := int64(0)
+	for bucket := range (b.Rows + BucketRows - 1) / BucketRows {
+		n, err := reopenScript.Run(ctx, l.rdb,
+			[]string{metaKey(b.ID), countsKey(b.ID), rowsKey(b.ID, bucket)},
+			seconds(b.keyLife()), deadline, letters).Int64()
+		if err != nil {
+			return reopened, wrap(err)
+		}
+		if n < 0 {
+			return reopened, ErrNoBatch
+		}
+		reopened += n
+		if err := l.rdb.Expire(ctx, sourceKey(b.ID, bucket), b.keyLife()).Err(); err != nil {
+			return reopened, wrap(err)
+		}
+	}
+	if reopened == 0 {
+		return 0, nil
+	}
+	st, err := l.Status(ctx, b.ID)
+	if err != nil {
+		return reopened, err
+	}
+	return reopened, l.index(ctx, st)
+}

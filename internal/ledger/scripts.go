@@ -1,0 +1,73 @@
+package ledger
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed scripts/create.lua
+var createLua string
+
+//go:embed scripts/observe.lua
+var observeLua string
+
+//go:embed scripts/claim.lua
+var claimLua string
+
+//go:embed scripts/renew.lua
+var renewLua string
+
+//go:embed scripts/release.lua
+var releaseLua string
+
+//go:embed scripts/inspect.lua
+var inspectLua string
+
+//go:embed scripts/settle.lua
+var settleLua string
+
+//go:embed scripts/reopen.lua
+var reopenLua string
+
+var (
+	createScript  = redis.NewScript(createLua)
+	observeScript = redis.NewScript(observeLua)
+	claimScript   = redis.NewScript(claimLua)
+	renewScript   = redis.NewScript(renewLua)
+	releaseScript = redis.NewScript(releaseLua)
+	inspectScript = redis.NewScript(inspectLua)
+	settleScript  = redis.NewScript(settleLua)
+	reopenScript  = redis.NewScript(reopenLua)
+)
+
+// runAll runs one script many times in one pipeline. A server that does not
+// know the script yet is sent its text.
+func runAll(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, calls []scriptCall) error {
+	if len(calls) == 0 {
+		return nil
+	}
+	cmds := make([]*redis.Cmd, len(calls))
+	pipe := rdb.Pipeline()
+	for i, c := range calls {
+		cmds[i] = script.EvalSha(ctx, pipe, c.keys, c.args...)
+	}
+	_, _ = pipe.Exec(ctx) // the errors are read from each command
+	for i, cmd := range cmds {
+		err := cmd.Err()
+		if redis.HasErrorPrefix(err, "NOSCRIPT") {
+			err = script.Run(ctx, rdb, calls[i].keys, calls[i].args...).Err()
+		}
+		if err != nil {
+			return fmt.Errorf("ledger: %w", err)
+		}
+	}
+	return nil
+}
+
+type scriptCall struct {
+	keys []string
+	args []any
+}

@@ -1,0 +1,30 @@
+-- claim: takes the participants of some rows of one call, each row all or nothing.
+-- KEYS 1 latest, 2 claims
+-- ARGV 1 owner, 2 life of a claim in ms, then for each row: sequence number,
+--      number of participant keys, the keys
+-- returns for each row: 0 claimed, 1 a newer change exists, 2 someone else works on the participant
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local value = ARGV[1] .. ':' .. string.format('%.0f', now + ARGV[2])
+local verdicts, i = {}, 3
+while i <= #ARGV do
+  local seq, n, verdict = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), 0
+  for k = i + 2, i + 1 + n do
+    local newest = redis.call('HGET', KEYS[1], ARGV[k])
+    if newest and tonumber(newest) > seq then verdict = 1 break end
+    local claim = redis.call('HGET', KEYS[2], ARGV[k])
+    if claim then
+      local owner, expiry = string.match(claim, '^([^:]*):(%d+)$')
+      if owner ~= ARGV[1] and tonumber(expiry) > now then verdict = 2 end
+    end
+  end
+  if verdict == 0 then
+    for k = i + 2, i + 1 + n do redis.call('HSET', KEYS[2], ARGV[k], value) end
+  end
+  verdicts[#verdicts + 1] = verdict
+  i = i + 2 + n
+end
+-- Claims of the dead stay in the hash until their participants are claimed
+-- again or the hash is left alone for a while.
+redis.call('PEXPIRE', KEYS[2], ARGV[2] * 20)
+return verdicts

@@ -1,0 +1,51 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+)
+
+// Settlement is a row's new state.
+type Settlement struct {
+	N   int64
+	Row Row
+}
+
+// settle writes states of rows of one batch, outcomes only where there is none.
+func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) error {
+	keys := []string{metaKey(b.ID), countsKey(b.ID)}
+	args := []any{seconds(b.keyLife())}
+	for _, s := range rows {
+		bucket, field := bucketOf(s.N)
+		keys = append(keys, rowsKey(b.ID, bucket))
+		args = append(args, field, s.Row.encode(b.CreatedAt))
+	}
+	got, err := settleScript.Run(ctx, l.rdb, keys, args...).Int64Slice()
+	switch {
+	case err != nil:
+		return wrap(err)
+	case len(got) == 0 || got[0] < 0:
+		return fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
+	case got[0] == 1:
+		return wrap(l.rdb.ZRem(ctx, keyOpen, b.ID).Err())
+	}
+	return nil
+}
+
+// SettleUnsent gives rows an outcome that have never been handed to a task, so
+// that nobody can be working on them: those whose source was not stored because
+// their enqueue was interrupted.
+func (l *Ledger) SettleUnsent(ctx context.Context, b Batch, first, last int64, r Row) error {
+	for first <= last {
+		n := min(last-first+1, BucketRows)
+		rows := make([]Settlement, n)
+		for i := range rows {
+			rows[i] = Settlement{N: first + int64(i), Row: r}
+		}
+		if err := l.settle(ctx, b, rows); err != nil {
+			return err
+		}
+		first += n
+	}
+	return nil
+}

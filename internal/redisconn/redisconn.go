@@ -1,0 +1,188 @@
+// Package redisconn opens the Redis that a --redis URL names: one server,
+// Sentinel or Cluster, with or without TLS. It must not know what is kept
+// there.
+package redisconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+// pingTimeout bounds the first contact; a Redis that does not answer within it
+// is reported as not reachable.
+const pingTimeout = 5 * time.Second
+
+func init() {
+	// go-redis writes connection trouble to standard error, once a connection;
+	// callers see the same errors as return values.
+	logging.Disable()
+}
+
+// Options are the settings that a URL names.
+type Options struct {
+	universal redis.UniversalOptions
+	cluster   bool
+	shown     string
+	// HasPassword tells that the URL itself carries a password, which other
+	// users of the machine can read if it came by a flag.
+	HasPassword bool
+}
+
+// String is the URL without user and password, fit for logs and errors.
+func (o *Options) String() string { return o.shown }
+
+// Parse reads a connection URL:
+//
+//	redis://[user:password@]host:port[/db]     rediss:// with TLS    unix:///path[?db=n]
+//	redis-sentinel://[user:password@]host:port[,host:port…][/db]?master=NAME[&tls=true]
+//	redis-cluster://[user:password@]host:port[,host:port…][?tls=true]
+//
+// Its errors never repeat the URL, which may hold a password.
+func Parse(raw string) (*Options, error) {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return nil, errors.New("the Redis URL has no scheme: write redis://, rediss://, redis-sentinel:// or redis-cluster://")
+	}
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "redis", "rediss", "unix":
+		return parseSingle(scheme + "://" + rest)
+	case "redis-sentinel":
+		return parseMany(scheme, rest, "26379")
+	case "redis-cluster":
+		return parseMany(scheme, rest, "6379")
+	}
+	return nil, errors.New("the Redis URL has an unknown scheme: write redis://, rediss://, redis-sentinel:// or redis-cluster://")
+}
+
+func parseSingle(raw string) (*Options, error) {
+	o, err := redis.ParseURL(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the Redis URL cannot be read: %s", withoutURL(err))
+	}
+	shown := "redis://" + o.Addr + "/" + strconv.Itoa(o.DB)
+	switch {
+	case o.Network == "unix":
+		shown = "unix://" + o.Addr
+	case o.TLSConfig != nil:
+		shown = "rediss" + strings.TrimPrefix(shown, "redis")
+	}
+	u := redis.UniversalOptions{
+		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+	}
+	if o.Network == "unix" {
+		path := o.Addr
+		u.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: pingTimeout}).DialContext(ctx, "unix", path)
+		}
+	}
+	return &Options{universal: u, shown: shown, HasPassword: o.Password != ""}, nil
+}
+
+// withoutURL drops the URL that net/url puts into its errors.
+func withoutURL(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err.Error()
+	}
+	return strings.TrimPrefix(err.Error(), "redis: ")
+}
+
+func parseMany(scheme, rest, defaultPort string) (*Options, error) {
+	authority, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		authority, tail = rest[:i], rest[i:]
+	}
+	hosts := authority
+	userinfo := ""
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		userinfo, hosts = authority[:i+1], authority[i+1:]
+	}
+	// net/url does not take a list of hosts: it reads everything else.
+	u, err := url.Parse(scheme + "://" + userinfo + "host" + tail)
+	if err != nil {
+		return nil, fmt.Errorf("the Redis URL cannot be read: %s", withoutURL(err))
+	}
+	o := &Options{cluster: scheme == "redis-cluster", shown: scheme + "://" + hosts + u.Path}
+	for h := range strings.SplitSeq(hosts, ",") {
+		if h = strings.TrimSpace(h); h == "" {
+			return nil, errors.New("the Redis URL names no host, or an empty one: write host:port,host:port")
+		}
+		if _, _, err := net.SplitHostPort(h); err != nil {
+			h = net.JoinHostPort(strings.Trim(h, "[]"), defaultPort)
+		}
+		o.universal.Addrs = append(o.universal.Addrs, h)
+	}
+	if u.User != nil {
+		o.universal.Username = u.User.Username()
+		o.universal.Password, o.HasPassword = u.User.Password()
+	}
+	if db := strings.Trim(u.Path, "/"); db != "" {
+		if o.universal.DB, err = strconv.Atoi(db); err != nil || o.universal.DB < 0 {
+			return nil, errors.New("the Redis URL's path must be the number of a database")
+		}
+	}
+	query := u.Query()
+	for name, values := range query {
+		switch v := values[0]; {
+		case name == "master" && !o.cluster:
+			o.universal.MasterName = v
+		case name == "tls":
+			if v == "true" || v == "1" {
+				o.universal.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+			}
+		default:
+			return nil, fmt.Errorf("the Redis URL has an unknown option %q", name)
+		}
+	}
+	switch {
+	case o.cluster && o.universal.DB != 0:
+		return nil, errors.New("the Redis URL names a database, but Redis Cluster has only number 0")
+	case !o.cluster && o.universal.MasterName == "":
+		return nil, errors.New("the Redis URL needs ?master=NAME, the name Sentinel knows the master by")
+	case !o.cluster:
+		o.shown += "?master=" + o.universal.MasterName
+	}
+	return o, nil
+}
+
+// Open connects and makes sure that Redis answers. The error says which
+// address was tried and what to do.
+func Open(ctx context.Context, rawURL string) (redis.UniversalClient, error) {
+	o, err := Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	rdb := o.Client()
+	pctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := rdb.Ping(pctx).Err(); err != nil {
+		_ = rdb.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("cannot reach Redis at %s: %w\nStart it, or name another with --redis or ROLLCALL_REDIS; nothing was changed", o, err)
+	}
+	return rdb, nil
+}
+
+// Client returns a client for the URL without contacting Redis.
+func (o *Options) Client() redis.UniversalClient {
+	u := o.universal
+	u.ClientName = "rollcall"
+	u.ContextTimeoutEnabled = true
+	if o.cluster {
+		// A cluster named by one address is still a cluster.
+		return redis.NewClusterClient(u.Cluster())
+	}
+	return redis.NewUniversalClient(&u)
+}

@@ -1,0 +1,124 @@
+package tasks
+
+import (
+	"errors"
+	"strings"
+
+	"rollcall/internal/graph"
+	"rollcall/internal/ledger"
+	"rollcall/internal/ratelimit"
+	"rollcall/internal/roster"
+)
+
+// next is what happens to a row after an answer that is no outcome.
+type next uint8
+
+const (
+	settle   next = iota // the outcome stands
+	again                // come back after a backoff; the attempt counts
+	throttle             // come back when the pause is over; no attempt was made
+	hold                 // come back soon; no attempt was made
+)
+
+// reaction is what an answer means for a row.
+type reaction struct {
+	next    next
+	outcome ledger.Outcome
+	hint    string // what to do about it
+}
+
+const (
+	hintCall      = "the call has ended or never was"
+	hintRemoveApp = "Graph forbids it: the app needs Calls.JoinGroupCall.All (or Calls.JoinGroupCallAsGuest.All), and the tenant's admin must have run Set-CsApplicationMeetingConfiguration -AllowRemoveParticipantAppIds @{Add=\"<app id>\"}"
+	hintInviteApp = "Graph forbids it: the app needs Calls.InitiateGroupCall.All with admin consent"
+	hintToken     = "Graph does not accept the token: check that the app's credentials belong to the tenant of the call, and that the token is for Graph"
+	hintServer    = "Graph had a temporary error; some tenants get 500 (9999) instead of a permission error, so check the app's permissions if it stays"
+)
+
+// reactions is the one table from Graph's errors to outcomes, for invites and
+// deletes.
+var reactions = map[graph.Kind]struct{ invite, remove reaction }{
+	graph.Throttled: {
+		invite: reaction{next: throttle},
+		remove: reaction{next: throttle},
+	},
+	graph.CallNotFound: {
+		invite: reaction{outcome: ledger.CallEnded, hint: hintCall},
+		remove: reaction{outcome: ledger.CallEnded, hint: hintCall},
+	},
+	graph.NotFound: {
+		invite: reaction{outcome: ledger.Rejected, hint: "Graph does not find what the invite names"},
+		remove: reaction{outcome: ledger.AlreadyRemoved, hint: "the participant was gone already"},
+	},
+	graph.Unauthorized: {
+		invite: reaction{next: again, hint: hintToken},
+		remove: reaction{next: again, hint: hintToken},
+	},
+	graph.Forbidden: {
+		invite: reaction{outcome: ledger.Rejected, hint: hintInviteApp},
+		remove: reaction{outcome: ledger.Rejected, hint: hintRemoveApp},
+	},
+	graph.Refused: {
+		invite: reaction{outcome: ledger.Rejected, hint: "Graph refused the invite"},
+		remove: reaction{outcome: ledger.Rejected, hint: "Graph refused the delete"},
+	},
+	graph.Temporary: {
+		invite: reaction{next: again, hint: hintServer},
+		remove: reaction{next: again, hint: hintServer},
+	},
+	graph.Unknown: {
+		invite: reaction{next: again, hint: "no whole answer from Graph"},
+		remove: reaction{next: again, hint: "no whole answer from Graph"},
+	},
+	graph.NotSent: {
+		invite: reaction{next: again, hint: "Graph could not be reached"},
+		remove: reaction{next: again, hint: "Graph could not be reached"},
+	},
+	graph.NoToken: {
+		invite: reaction{next: hold, hint: "no token: see the worker's log"},
+		remove: reaction{next: hold, hint: "no token: see the worker's log"},
+	},
+	graph.BadAnswer: {
+		invite: reaction{next: again, hint: "Graph's answer made no sense"},
+		remove: reaction{next: again, hint: "Graph's answer made no sense"},
+	},
+	graph.Invalid: {
+		invite: reaction{outcome: ledger.Rejected, hint: "the row cannot be sent to Graph"},
+		remove: reaction{outcome: ledger.Rejected, hint: "the row cannot be sent to Graph"},
+	},
+}
+
+// judge says what an error from the Graph client means for a row.
+func judge(action roster.Action, err error) reaction {
+	if _, ok := errors.AsType[*ratelimit.PausedError](err); ok {
+		return reaction{next: throttle}
+	}
+	if _, ok := errors.AsType[*gateError](err); ok {
+		return reaction{next: hold, hint: "stopped before it was sent"}
+	}
+	r, ok := reactions[graph.KindOf(err)]
+	switch {
+	case !ok:
+		return reaction{next: hold, hint: "unexpected error"}
+	case action == roster.Invite:
+		return r.invite
+	}
+	return r.remove
+}
+
+// evidence writes what an error says into a row's record.
+func evidence(row *ledger.Row, hint string, err error) {
+	row.Detail, row.Status, row.Code, row.RequestID = hint, 0, "", ""
+	e, ok := errors.AsType[*graph.Error](err)
+	if !ok {
+		return
+	}
+	row.Status, row.Code = e.Status, e.Code
+	row.RequestID = e.RequestID
+	if row.RequestID == "" {
+		row.RequestID = e.ClientRequestID
+	}
+	if m := strings.TrimSpace(e.Message); m != "" && e.Kind != graph.CallNotFound && e.Kind != graph.NotFound {
+		row.Detail = hint + ": " + m
+	}
+}

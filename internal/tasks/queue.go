@@ -1,0 +1,101 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"rollcall/internal/ledger"
+)
+
+// Queue puts batches into the ledger and their tasks into the queue.
+type Queue struct {
+	Ledger    *ledger.Ledger
+	client    *asynq.Client
+	inspector *asynq.Inspector
+	pipeline  *redis.AutoPipeliner
+}
+
+// senders is how many tasks are on their way to Redis at once; commands that
+// come together share a round trip.
+const senders = 64
+
+// NewQueue returns the queue kept in rdb. Close it.
+func NewQueue(rdb redis.UniversalClient) (*Queue, error) {
+	q := &Queue{Ledger: ledger.New(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb)}
+	var err error
+	switch c := rdb.(type) {
+	case *redis.Client:
+		q.pipeline, err = c.AutoPipeline()
+	case *redis.ClusterClient:
+		q.pipeline, err = c.AutoPipeline()
+	default:
+		q.client = asynq.NewClientFromRedisClient(rdb)
+		return q, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the queue: %w", err)
+	}
+	q.client = asynq.NewClientFromRedisClient(q.pipeline)
+	return q, nil
+}
+
+// Close ends the queue's own connections, not those of rdb.
+func (q *Queue) Close() error {
+	if q.pipeline == nil {
+		return nil
+	}
+	return q.pipeline.Close()
+}
+
+// send enqueues the packs' tasks. A task that is in the queue already stays as
+// it is.
+func (q *Queue) send(ctx context.Context, b ledger.Batch, packs []*pack) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(senders)
+	for _, k := range packs {
+		g.Go(func() error { return q.sendOne(ctx, b, k) })
+	}
+	return g.Wait()
+}
+
+func (q *Queue) sendOne(ctx context.Context, b ledger.Batch, k *pack) error {
+	t, err := newTask(b, k)
+	if err != nil {
+		return err
+	}
+	_, err = q.client.EnqueueContext(ctx, t)
+	// A conflict is success: the task is there, perhaps by this very call,
+	// whose first reply was lost.
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return fmt.Errorf("enqueue: %w", err)
+	}
+	return nil
+}
+
+// revive enqueues the packs' tasks again where they are gone, and runs those
+// that someone archived.
+func (q *Queue) revive(ctx context.Context, b ledger.Batch, packs []*pack) error {
+	if err := q.send(ctx, b, packs); err != nil {
+		return err
+	}
+	for _, k := range packs {
+		info, err := q.inspector.GetTaskInfo(queueName(b.Queue), taskID(b.ID, k.n))
+		switch {
+		case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+			continue // done in the meantime
+		case err != nil:
+			return fmt.Errorf("look for a task: %w", err)
+		case info.State != asynq.TaskStateArchived:
+			continue
+		}
+		if err := q.inspector.RunTask(info.Queue, info.ID); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
+			return fmt.Errorf("run an archived task: %w", err)
+		}
+	}
+	return nil
+}

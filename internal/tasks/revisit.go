@@ -1,0 +1,122 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+
+	"rollcall/internal/ledger"
+)
+
+// revisit packs the rows of a batch as its enqueue did and hands over the packs
+// that have pending rows, some at a time. It returns the number of the first
+// row whose source was never stored (Rows+1 if all were).
+func (q *Queue) revisit(ctx context.Context, b ledger.Batch, each func([]*pack) error) (unsent int64, err error) {
+	sources, err := SourcesOf(b)
+	if err != nil {
+		return 0, err
+	}
+	var ready []*pack
+	pending := map[int64]bool{} // of the rows in open packs
+	p := newPacker(func(k *pack) error {
+		alive := false
+		for _, c := range k.rows {
+			alive = alive || pending[c.Row]
+			delete(pending, c.Row)
+		}
+		if alive {
+			ready = append(ready, k)
+		}
+		return nil
+	})
+	unsent = b.Rows + 1
+	hand := func(least int) error {
+		if len(ready) < least {
+			return nil
+		}
+		err := each(ready)
+		ready = ready[:0]
+		return err
+	}
+	err = q.Ledger.Buckets(ctx, b, func(bucket ledger.Bucket) error {
+		if unsent <= b.Rows {
+			return nil
+		}
+		rows, err := sources.Rows(bucket.Source)
+		if err != nil {
+			return err
+		}
+		if len(rows) < len(bucket.Rows) {
+			unsent = bucket.First + int64(len(rows))
+		}
+		for i, r := range rows {
+			if i >= len(bucket.Rows) {
+				return fmt.Errorf("batch %s: %w", b.ID, errSource)
+			}
+			c, err := sources.change(bucket.First+int64(i), r)
+			if err != nil {
+				return err
+			}
+			if bucket.Rows[i].Outcome == ledger.Pending {
+				pending[c.Row] = true
+			}
+			if err := p.add(c); err != nil {
+				return err
+			}
+		}
+		return hand(senders * 4)
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := p.flush(); err != nil {
+		return 0, err
+	}
+	return unsent, hand(1)
+}
+
+// Requeue puts every task back that has pending rows and is not in the queue.
+func (q *Queue) Requeue(ctx context.Context, b ledger.Batch) error {
+	_, err := q.revisit(ctx, b, func(packs []*pack) error { return q.revive(ctx, b, packs) })
+	return err
+}
+
+// Retry makes the rows pending again that ended with one of the outcomes, and
+// enqueues them. It returns how many they were.
+func (q *Queue) Retry(ctx context.Context, b ledger.Batch, which []ledger.Outcome) (int64, error) {
+	n, err := q.Ledger.Reopen(ctx, b, which)
+	if err != nil || n == 0 {
+		return n, err
+	}
+	return n, q.Requeue(ctx, b)
+}
+
+// Cancel makes sure that no row of the batch is sent any more. Rows that are
+// being worked on at this moment get their own outcome.
+func (q *Queue) Cancel(ctx context.Context, b ledger.Batch) error {
+	if err := q.Ledger.Cancel(ctx, b); err != nil {
+		return err
+	}
+	return q.close(ctx, b, ledger.Row{Outcome: ledger.Cancelled, Detail: "the batch was cancelled"})
+}
+
+// close gives pending rows of a cancelled or expired batch their outcome: those
+// that were enqueued by beginning them, which respects whoever works on them,
+// and those that never were directly.
+func (q *Queue) close(ctx context.Context, b ledger.Batch, unsentRow ledger.Row) error {
+	unsent, err := q.revisit(ctx, b, func(packs []*pack) error {
+		for _, k := range packs {
+			_, turn, err := q.Ledger.Begin(ctx, b, k.call, refs(k.rows))
+			if err != nil {
+				return err
+			}
+			if err := turn.End(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return q.Ledger.SettleUnsent(ctx, b, unsent, b.Rows, unsentRow)
+}

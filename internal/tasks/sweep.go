@@ -1,0 +1,83 @@
+package tasks
+
+import (
+	"context"
+	"time"
+
+	"rollcall/internal/ledger"
+)
+
+// quietSweeps is how many sweeps must see no progress before a batch's tasks
+// are looked for; the number doubles each time, up to quietMost.
+const (
+	quietSweeps = 2
+	quietMost   = 40
+)
+
+// progress is what the sweeper remembers of a batch.
+type progress struct {
+	pending int64
+	quiet   int // sweeps without progress
+	next    int // quiet sweeps before it acts again
+}
+
+// sweep puts tasks back that are gone while their rows are pending, and closes
+// batches that are over. Every worker sweeps: all it does can be done twice.
+func (w *Worker) sweep(ctx context.Context) {
+	seen := map[string]*progress{}
+	for every(ctx, jitter(w.cfg.SweepEvery)) {
+		if err := w.sweepOnce(ctx, seen); err != nil && ctx.Err() == nil {
+			w.log.Debug("the sweep was cut short", "error", err)
+		}
+	}
+}
+
+func (w *Worker) sweepOnce(ctx context.Context, seen map[string]*progress) error {
+	open, err := w.queue.Ledger.Open(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := w.cfg.Redis.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
+	found := map[string]bool{}
+	for _, st := range open {
+		found[st.ID] = true
+		p := seen[st.ID]
+		if p == nil {
+			p = &progress{pending: st.Pending, next: quietSweeps}
+			seen[st.ID] = p
+		}
+		if err := w.sweepBatch(ctx, st, p, now); err != nil {
+			return err
+		}
+	}
+	for id := range seen {
+		if !found[id] {
+			delete(seen, id)
+		}
+	}
+	return nil
+}
+
+func (w *Worker) sweepBatch(ctx context.Context, st ledger.Status, p *progress, now time.Time) error {
+	switch {
+	case now.After(st.Deadline):
+		w.log.Info("the deadline of a batch is over: what is pending expires", "batch", st.ID, "pending", st.Pending)
+		return w.queue.close(ctx, st.Batch, ledger.Row{Outcome: ledger.Expired, Detail: "never enqueued: its enqueue was interrupted and not run again"})
+	case st.State == ledger.Stopped:
+		return w.queue.Cancel(ctx, st.Batch)
+	case st.Pending != p.pending:
+		*p = progress{pending: st.Pending, next: quietSweeps}
+		return nil
+	}
+	p.quiet++
+	if p.quiet < p.next || !st.Sealed {
+		return nil
+	}
+	p.next = min(2*p.next, quietMost)
+	p.quiet = 0
+	w.log.Debug("no progress: looking for lost tasks", "batch", st.ID, "pending", st.Pending)
+	return w.queue.Requeue(ctx, st.Batch)
+}

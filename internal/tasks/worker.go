@@ -1,0 +1,199 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/graph"
+	"rollcall/internal/ratelimit"
+)
+
+// WorkerConfig configures a Worker. Redis and Graph.Tokens are required.
+type WorkerConfig struct {
+	Redis       redis.UniversalClient
+	Graph       graph.Config // Before and After are the worker's own
+	Tenant      string       // of rows that name none
+	App         string       // the application the tokens are for: part of what Graph throttles as one
+	Concurrency int          // tasks at once; default 32
+	Rate        float64      // requests a second and scope of the whole fleet; 0: no ceiling
+	MaxAttempts int          // default 8
+	// ShutdownTimeout is how long Run waits for requests under way when it is
+	// told to end. It should be longer than Graph.Timeout. Default 40 s.
+	ShutdownTimeout time.Duration
+	// SweepEvery is how often lost tasks are looked for. Default 15 s.
+	SweepEvery time.Duration
+	Metrics    prometheus.Registerer // default: a registry nobody reads
+	Log        *slog.Logger          // default: nothing is logged
+}
+
+// Defaults of WorkerConfig.
+const (
+	DefaultConcurrency     = 32
+	DefaultMaxAttempts     = 8
+	DefaultShutdownTimeout = 40 * time.Second
+	defaultSweepEvery      = 15 * time.Second
+)
+
+// Worker carries tasks out.
+type Worker struct {
+	cfg     WorkerConfig
+	queue   *Queue
+	limiter *ratelimit.Limiter
+	graph   *graph.Client
+	metrics *metrics
+	pauses  pauses
+	log     *slog.Logger
+
+	// quit ends when the worker shall stop taking up work, hard when it must
+	// drop what it does. They outlive any single call, as the worker does.
+	quit, hard context.Context
+	up         atomic.Bool // Redis answered the last time it was asked
+	noToken    atomic.Bool // the last row that wanted a token got none
+}
+
+// NewWorker returns a worker that does nothing until Run.
+func NewWorker(cfg WorkerConfig) (*Worker, error) {
+	cfg.Concurrency = orDefault(cfg.Concurrency, DefaultConcurrency)
+	cfg.MaxAttempts = orDefault(cfg.MaxAttempts, DefaultMaxAttempts)
+	cfg.ShutdownTimeout = orDefault(cfg.ShutdownTimeout, DefaultShutdownTimeout)
+	cfg.SweepEvery = orDefault(cfg.SweepEvery, defaultSweepEvery)
+	if cfg.Metrics == nil {
+		cfg.Metrics = prometheus.NewRegistry()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	w := &Worker{
+		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate),
+		quit: context.Background(), hard: context.Background(),
+	}
+	var err error
+	if w.metrics, err = newMetrics(cfg.Metrics, cfg.Rate, w.pauses.any); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	cfg.Graph.Before, cfg.Graph.After = w.before, w.after
+	cfg.Graph.Concurrency = cfg.Concurrency
+	if w.graph, err = graph.New(cfg.Graph); err != nil {
+		return nil, err
+	}
+	if w.queue, err = NewQueue(cfg.Redis); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func orDefault[T int | time.Duration](v, d T) T {
+	if v <= 0 {
+		return d
+	}
+	return v
+}
+
+// scope is what Graph throttles as one.
+func (w *Worker) scope(tenant string) string { return w.cfg.App + "/" + tenant }
+
+// Ready tells whether Redis answered lately and tasks are taken.
+func (w *Worker) Ready() bool { return w.up.Load() && w.quit.Err() == nil }
+
+// Run takes tasks until ctx ends, then finishes or hands back what is under way.
+func (w *Worker) Run(ctx context.Context) error {
+	hard, drop := context.WithCancel(context.WithoutCancel(ctx))
+	defer drop()
+	w.quit, w.hard = ctx, hard
+	w.up.Store(true)
+	srv := asynq.NewServerFromRedisClient(steady{w.cfg.Redis}, asynq.Config{
+		Concurrency: w.cfg.Concurrency,
+		Queues:      asynqQueues(),
+		// These two are the latency of an idle worker and of a row that comes back.
+		TaskCheckInterval:        50 * time.Millisecond,
+		DelayedTaskCheckInterval: 500 * time.Millisecond,
+		// Above what one request can take: asynq hands a task back at this
+		// time, whether or not it is still being worked on.
+		ShutdownTimeout: w.cfg.ShutdownTimeout,
+		RetryDelayFunc:  retryDelay,
+		IsFailure:       func(error) bool { return false },
+		Logger:          queueLog{w.log},
+		LogLevel:        asynq.WarnLevel,
+	})
+	if err := srv.Start(w); err != nil {
+		return fmt.Errorf("start taking tasks: %w", err)
+	}
+	var helpers sync.WaitGroup
+	helpers.Go(func() { w.watchRedis(ctx) })
+	helpers.Go(func() { w.sweep(ctx) })
+	<-ctx.Done()
+	srv.Stop()
+	timer := time.AfterFunc(w.cfg.ShutdownTimeout, drop)
+	defer timer.Stop()
+	srv.Shutdown()
+	helpers.Wait()
+	w.graph.CloseIdleConnections()
+	return w.queue.Close()
+}
+
+func asynqQueues() map[string]int {
+	out := map[string]int{}
+	for name, share := range queues {
+		out[queueName(name)] = share
+	}
+	return out
+}
+
+// retryDelay turns a handler's wish into asynq's delay. asynq cuts times to
+// whole seconds, so a second is added to what must not be early.
+func retryDelay(n int, err error, t *asynq.Task) time.Duration {
+	if back, ok := errors.AsType[*comeBack](err); ok {
+		return back.after + time.Second
+	}
+	// A panic, or asynq's own error; rows keep their own count of attempts.
+	return asynq.DefaultRetryDelayFunc(min(n, 5), err, t)
+}
+
+// watchRedis notes whether Redis answers, and says so once when that changes.
+func (w *Worker) watchRedis(ctx context.Context) {
+	for every(ctx, time.Second) {
+		pctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		err := w.cfg.Redis.Ping(pctx).Err()
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		switch was := w.up.Swap(err == nil); {
+		case was && err != nil:
+			w.log.Error("Redis does not answer: work waits for it", "error", err)
+		case !was && err == nil:
+			w.log.Info("Redis answers again")
+		}
+	}
+}
+
+// every waits for d and tells whether ctx still lives.
+func every(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// jitter spreads d by a tenth.
+func jitter(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }
+
+// Drained tells whether no batch has pending rows.
+func (w *Worker) Drained(ctx context.Context) (bool, error) {
+	open, err := w.queue.Ledger.Open(ctx)
+	return len(open) == 0, err
+}
