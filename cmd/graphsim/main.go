@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"time"
 
 	"rollcall/cmd/internal/cli"
+	"rollcall/cmd/internal/setup"
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/roster"
 )
@@ -37,8 +37,14 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
-	return serve(ctx, c, listener, sim)
+	if _, err := fmt.Fprintf(c.Stdout, "graphsim listening on http://%s\n", listener.Addr()); err != nil {
+		return errors.Join(fmt.Errorf("write standard output: %w", err), listener.Close())
+	}
+	return setup.Serve(ctx, listener, sim, answerTimeout)
 }
+
+// answerTimeout bounds one answer, with the latency and slowness asked for.
+const answerTimeout = 2 * time.Minute
 
 // seed makes the world in which the rows of the roster files can succeed.
 func seed(ctx context.Context, c *cli.Command, sim *graphsim.Sim, s *settings) (err error) {
@@ -59,36 +65,5 @@ func seed(ctx context.Context, c *cli.Command, sim *graphsim.Sim, s *settings) (
 		}
 		return err
 	}
-	return in.Each(ctx, opts, func(r roster.Record) error {
-		sim.Seed(r.Change)
-		return nil
-	}, nil)
-}
-
-// serve serves until ctx ends, then lets the requests under way finish.
-func serve(ctx context.Context, c *cli.Command, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      2 * time.Minute, // latency and slow answers included
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	if _, err := fmt.Fprintf(c.Stdout, "graphsim listening on http://%s\n", listener.Addr()); err != nil {
-		return errors.Join(fmt.Errorf("write standard output: %w", err), server.Close())
-	}
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		return server.Close()
-	}
-	return nil
+	return setup.Seed(ctx, sim, in, opts)
 }

@@ -16,6 +16,7 @@ func (s *Sim) ring(m *meeting, inv *invite, origin string, now time.Time) reply 
 	s.sweep(m, now)
 	op := &operation{id: s.newID(), clientContext: inv.clientContext, pending: len(inv.who)}
 	m.ops[op.id] = op
+	m.opOrder = append(m.opOrder, op)
 	for _, p := range inv.who {
 		if m.rings[p.key()]++; m.rings[p.key()] > 1 {
 			s.log.count.RungAgain++
@@ -53,15 +54,12 @@ func (s *Sim) decide(call string, p Participant) (outcome, time.Duration) {
 	return noAnswer, s.cfg.RingMax
 }
 
-// sweep forgets operations that can no longer be read, now and then.
+// sweep forgets the oldest operations, as far as they can no longer be read.
 func (s *Sim) sweep(m *meeting, now time.Time) {
-	if len(m.ops)%256 != 255 {
-		return
-	}
-	for id, op := range m.ops {
-		if op.gone(now, s.cfg.OperationLife) {
-			delete(m.ops, id)
-		}
+	for len(m.opOrder) > 0 && m.opOrder[0].gone(now, s.cfg.OperationLife) {
+		delete(m.ops, m.opOrder[0].id)
+		m.opOrder[0] = nil
+		m.opOrder = m.opOrder[1:]
 	}
 }
 

@@ -47,6 +47,7 @@ type meeting struct {
 	ringing  []*invitation
 	nextDue  time.Time // the first due of ringing
 	ops      map[string]*operation
+	opOrder  []*operation   // by age
 	rings    map[string]int // by identity
 }
 

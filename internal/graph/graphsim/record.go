@@ -172,8 +172,7 @@ func (s *Sim) State() State {
 		for _, inv := range m.ringing {
 			c.Ringing = append(c.Ringing, inv.who.key())
 		}
-		for _, id := range slices.Sorted(maps.Keys(m.ops)) {
-			o := m.ops[id]
+		for _, o := range m.opOrder {
 			c.Operations = append(c.Operations, OperationState{
 				ID: o.id, ClientContext: o.clientContext, Status: o.status(), Code: o.code, Message: o.message,
 			})

@@ -1,0 +1,541 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redistest"
+)
+
+// batch makes a batch of n rows with a stored source.
+func batch(t *testing.T, l *Ledger, id string, n int64) Batch {
+	t.Helper()
+	b, _, err := l.Create(t.Context(), Batch{
+		ID: id, Rows: n, Queue: "default", Expire: time.Hour, Keep: time.Hour, Layout: []byte(`{}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func ref(n int64, keys ...string) RowRef { return RowRef{N: n, Keys: keys} }
+
+func begin(t *testing.T, l *Ledger, b Batch, refs ...RowRef) (context.Context, *Turn) {
+	t.Helper()
+	ctx, turn, err := l.Begin(t.Context(), b, "t/call", refs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = turn.End(context.WithoutCancel(ctx)) })
+	return ctx, turn
+}
+
+func observe(t *testing.T, l *Ledger, b Batch, refs ...RowRef) {
+	t.Helper()
+	if err := l.Observe(t.Context(), b, []CallRows{{Call: "t/call", Rows: refs}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantStandings(t *testing.T, turn *Turn, want ...Standing) {
+	t.Helper()
+	if !slices.Equal(turn.Standings, want) {
+		t.Fatalf("standings %v, want %v", turn.Standings, want)
+	}
+}
+
+func status(t *testing.T, l *Ledger, b Batch) Status {
+	t.Helper()
+	st, err := l.Status(t.Context(), b.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// rows reads all rows of a batch.
+func rows(t *testing.T, l *Ledger, b Batch) []Row {
+	t.Helper()
+	var all []Row
+	if err := l.Buckets(t.Context(), b, func(k Bucket) error { all = append(all, k.Rows...); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestLedger(t *testing.T) {
+	for name, test := range map[string]func(*testing.T, *redis.Client, *Ledger){
+		"create twice":            testCreateTwice,
+		"outcome once":            testOutcomeOnce,
+		"counters follow rows":    testCounters,
+		"newer supersedes":        testSupersede,
+		"newer in the same task":  testSupersedeSameTask,
+		"two keys":                testTwoKeys,
+		"busy":                    testBusy,
+		"claim of the dead":       testClaimOfTheDead,
+		"claim renewed":           testClaimRenewed,
+		"claim lost":              testClaimLost,
+		"not before":              testNotBefore,
+		"expired":                 testExpired,
+		"cancelled":               testCancelled,
+		"settled before claimed":  testSettledRow,
+		"no batch":                testNoBatch,
+		"reopen":                  testReopen,
+		"open heals":              testOpenHeals,
+		"lists":                   testLists,
+		"sources":                 testSources,
+		"unsent":                  testUnsent,
+		"everything expires":      testKeyLife,
+		"sequence over batches":   testSequence,
+		"script cache is emptied": testScriptFlush,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redistest.Each(t, func(t *testing.T, rdb *redis.Client) { test(t, rdb, New(rdb)) })
+		})
+	}
+}
+
+func testCreateTwice(t *testing.T, _ *redis.Client, l *Ledger) {
+	first := batch(t, l, "b", 3)
+	second, created, err := l.Create(t.Context(), Batch{ID: "b", Rows: 3, Queue: "low", Expire: time.Minute, Keep: time.Hour})
+	if err != nil || created {
+		t.Fatal(created, err)
+	}
+	if second.Base != first.Base || second.Queue != "default" || second.Expire != time.Hour || !second.CreatedAt.Equal(first.CreatedAt) {
+		t.Errorf("the second creation changed the batch: %+v, was %+v", second, first)
+	}
+	if d := first.Deadline.Sub(first.CreatedAt); d != time.Hour {
+		t.Errorf("deadline is %s after creation", d)
+	}
+	// Two at once: exactly one creates.
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	made, bases := 0, map[int64]bool{}
+	for range 8 {
+		wg.Go(func() {
+			b, created, err := l.Create(t.Context(), Batch{ID: "race", Rows: 5, Queue: "default", Expire: time.Hour, Keep: time.Hour})
+			mu.Lock()
+			defer mu.Unlock()
+			bases[b.Base] = true
+			if err != nil {
+				t.Error(err)
+			}
+			if created {
+				made++
+			}
+		})
+	}
+	wg.Wait()
+	if made != 1 || len(bases) != 1 {
+		t.Errorf("%d created it, with bases %v", made, bases)
+	}
+}
+
+func testOutcomeOnce(t *testing.T, _ *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 2)
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, turn, Ready)
+	for _, r := range []Row{
+		{Attempts: 1, Detail: "try again", Status: 503},
+		{Outcome: Removed, Attempts: 2, Status: 204, RequestID: "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"},
+		{Outcome: Rejected, Attempts: 3, Detail: "too late"},
+		{Attempts: 9, Detail: "too late"},
+	} {
+		if err := turn.Record(t.Context(), 1, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := rows(t, l, b)[0]
+	if got.Outcome != Removed || got.Attempts != 2 || got.Status != 204 || got.RequestID != "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee" || got.At.IsZero() {
+		t.Errorf("row is %+v", got)
+	}
+	if st := status(t, l, b); st.Pending != 1 || st.Outcomes[Removed] != 1 || len(st.Outcomes) != 1 || st.State != Running {
+		t.Errorf("status is %+v", st)
+	}
+}
+
+func testCounters(t *testing.T, rdb *redis.Client, l *Ledger) {
+	const n = 600 // three buckets
+	b := batch(t, l, "b", n)
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			// Every row is settled by several at once, with different outcomes.
+			for i := int64(1); i <= n; i++ {
+				o := Outcomes()[(int(i)*7+w)%len(Outcomes())]
+				if err := l.settle(t.Context(), b, []Settlement{{N: i, Row: Row{Outcome: o, At: b.CreatedAt}}}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	want := map[Outcome]int64{}
+	for _, r := range rows(t, l, b) {
+		want[r.Outcome]++
+	}
+	st := status(t, l, b)
+	if fmt.Sprint(st.Outcomes) != fmt.Sprint(want) || st.Pending != 0 || st.State != Finished || st.FinishedAt.IsZero() {
+		t.Errorf("counters %v, rows %v; %+v", st.Outcomes, want, st)
+	}
+	if done := rdb.HGet(t.Context(), countsKey("b"), "done").Val(); done != "600" {
+		t.Errorf("done is %s", done)
+	}
+	if open, err := l.Open(t.Context()); err != nil || len(open) != 0 {
+		t.Errorf("open: %v, %v", open, err)
+	}
+}
+
+func testSupersede(t *testing.T, _ *redis.Client, l *Ledger) {
+	old, young := batch(t, l, "old", 1), batch(t, l, "new", 1)
+	observe(t, l, young, ref(1, "user:a"))
+	observe(t, l, old, ref(1, "user:a")) // an interrupted enqueue that is completed later
+	_, turn := begin(t, l, old, ref(1, "user:a"))
+	wantStandings(t, turn, Settled)
+	if len(turn.Skipped) != 1 || turn.Skipped[0].Row.Outcome != Superseded {
+		t.Errorf("skipped %+v", turn.Skipped)
+	}
+	if r := rows(t, l, old)[0]; r.Outcome != Superseded || r.Attempts != 0 {
+		t.Errorf("row is %+v", r)
+	}
+	_, turn = begin(t, l, young, ref(1, "user:a"))
+	wantStandings(t, turn, Ready)
+}
+
+func testSupersedeSameTask(t *testing.T, _ *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 3)
+	refs := []RowRef{ref(1, "user:a"), ref(2, "user:b"), ref(3, "user:a")}
+	observe(t, l, b, refs...)
+	_, turn := begin(t, l, b, refs...)
+	wantStandings(t, turn, Settled, Ready, Ready)
+}
+
+func testTwoKeys(t *testing.T, _ *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 4)
+	refs := []RowRef{ref(1, "participant:p", "user:a"), ref(2, "user:b"), ref(3, "participant:p")}
+	observe(t, l, b, refs...)
+	_, turn := begin(t, l, b, refs[0])
+	wantStandings(t, turn, Settled) // row 3 is about the same participant id
+	_, turn = begin(t, l, b, refs[2])
+	wantStandings(t, turn, Ready)
+	// All of a row's keys or none: a row that is busy by one holds none.
+	_, other := begin(t, l, b, ref(4, "user:b", "participant:p"))
+	wantStandings(t, other, Busy)
+	_, third := begin(t, l, b, ref(2, "user:b"))
+	wantStandings(t, third, Ready)
+}
+
+func testBusy(t *testing.T, _ *redis.Client, l *Ledger) {
+	a, b := batch(t, l, "a", 1), batch(t, l, "b", 1)
+	observe(t, l, a, ref(1, "user:x"))
+	_, first := begin(t, l, a, ref(1, "user:x"))
+	wantStandings(t, first, Ready)
+	observe(t, l, b, ref(1, "user:x")) // newer, while the older is under way
+	_, second := begin(t, l, b, ref(1, "user:x"))
+	wantStandings(t, second, Busy)
+	// The older gets its natural outcome, then the newer runs.
+	if err := first.Record(t.Context(), 1, Row{Outcome: Invited, Attempts: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // ending twice is harmless
+		if err := first.End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, second = begin(t, l, b, ref(1, "user:x"))
+	wantStandings(t, second, Ready)
+}
+
+func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 1)
+	// A worker that claims and is gone.
+	err := claimScript.Run(t.Context(), rdb, []string{latestKey("t/call"), claimsKey("t/call")},
+		"dead", 200, 1, 1, participantField("user:a")).Err()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, turn, Busy)
+	redistest.Eventually(t, 5*time.Second, "the claim of the dead runs out", func() bool {
+		_, turn := begin(t, l, b, ref(1, "user:a"))
+		return turn.Standings[0] == Ready
+	})
+}
+
+func testClaimRenewed(t *testing.T, rdb *redis.Client, l *Ledger) {
+	l.ClaimLife = 300 * time.Millisecond
+	b := batch(t, l, "b", 1)
+	ctx, turn := begin(t, l, b, ref(1, "user:a"))
+	first := rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:a")).Val()
+	redistest.Eventually(t, 5*time.Second, "the claim is renewed", func() bool {
+		return rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:a")).Val() != first
+	})
+	if ctx.Err() != nil {
+		t.Errorf("the turn ended: %v", context.Cause(ctx))
+	}
+	if err := turn.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := rdb.HLen(t.Context(), claimsKey("t/call")).Val(); n != 0 {
+		t.Errorf("%d claims are left", n)
+	}
+}
+
+func testClaimLost(t *testing.T, rdb *redis.Client, l *Ledger) {
+	l.ClaimLife = 300 * time.Millisecond
+	b := batch(t, l, "b", 1)
+	ctx, _ := begin(t, l, b, ref(1, "user:a"))
+	rdb.Del(t.Context(), claimsKey("t/call"))
+	<-ctx.Done()
+	if !errors.Is(context.Cause(ctx), ErrClaimLost) {
+		t.Errorf("cause is %v", context.Cause(ctx))
+	}
+}
+
+func testNotBefore(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 1)
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	at := turn.Now().Add(time.Minute)
+	if err := turn.Record(t.Context(), 1, Row{Attempts: 1, At: at}); err != nil {
+		t.Fatal(err)
+	}
+	if err := turn.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, turn = begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, turn, Later)
+	if d := turn.Rows[0].At.Sub(at); d.Abs() > time.Millisecond {
+		t.Errorf("due at %s, want %s", turn.Rows[0].At, at)
+	}
+	if n := rdb.HLen(t.Context(), claimsKey("t/call")).Val(); n != 0 {
+		t.Errorf("a row that waits holds %d claims", n)
+	}
+}
+
+func testExpired(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 2)
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	if err := turn.Record(t.Context(), 1, Row{Attempts: 3, Status: 503, Detail: "Graph had a temporary error"}); err != nil {
+		t.Fatal(err)
+	}
+	_ = turn.End(t.Context())
+	rdb.HSet(t.Context(), metaKey("b"), "deadline", b.CreatedAt.UnixMilli())
+	_, turn = begin(t, l, b, ref(1, "user:a"), ref(2, "user:b"))
+	wantStandings(t, turn, Settled, Settled)
+	got := rows(t, l, b)
+	if got[0].Outcome != Expired || got[0].Attempts != 3 || got[0].Status != 503 || got[1].Outcome != Expired {
+		t.Errorf("rows %+v", got)
+	}
+}
+
+func testCancelled(t *testing.T, _ *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 2)
+	_, under := begin(t, l, b, ref(1, "user:a"))
+	if err := l.Cancel(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	_, turn := begin(t, l, b, ref(1, "user:a"), ref(2, "user:b"))
+	wantStandings(t, turn, Busy, Settled)
+	// The row under way gets what really happened to it.
+	if err := under.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+		t.Fatal(err)
+	}
+	st := status(t, l, b)
+	if st.State != Stopped || st.Pending != 0 || st.Outcomes[Removed] != 1 || st.Outcomes[Cancelled] != 1 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func testSettledRow(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 1)
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	if err := turn.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+		t.Fatal(err)
+	}
+	_ = turn.End(t.Context())
+	observe(t, l, batch(t, l, "newer", 1), ref(1, "user:a"))
+	_, turn = begin(t, l, b, ref(1, "user:a")) // its task is delivered once more
+	wantStandings(t, turn, Settled)
+	if len(turn.Skipped) != 0 || rows(t, l, b)[0].Outcome != Removed {
+		t.Errorf("a settled row was settled again: %+v", turn.Skipped)
+	}
+	if n := rdb.HLen(t.Context(), claimsKey("t/call")).Val(); n != 0 {
+		t.Errorf("%d claims are left", n)
+	}
+}
+
+func testNoBatch(t *testing.T, rdb *redis.Client, l *Ledger) {
+	_, err := l.Status(t.Context(), "b")
+	if !errors.Is(err, ErrNoBatch) {
+		t.Errorf("status: %v", err)
+	}
+	gone := Batch{ID: "b", Rows: 1, Keep: time.Hour}
+	if _, _, err := l.Begin(t.Context(), gone, "t/call", []RowRef{ref(1, "user:a")}); !errors.Is(err, ErrNoBatch) {
+		t.Errorf("begin: %v", err)
+	}
+	b := batch(t, l, "c", 1)
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	rdb.FlushAll(t.Context())
+	if err := turn.Record(t.Context(), 1, Row{Outcome: Removed}); !errors.Is(err, ErrNoBatch) {
+		t.Errorf("record: %v", err)
+	}
+	if n := rdb.DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("%d keys were written for a batch that is not there", n)
+	}
+}
+
+func testReopen(t *testing.T, _ *redis.Client, l *Ledger) {
+	const n = 300
+	b := batch(t, l, "b", n)
+	for i := int64(1); i <= n; i++ {
+		o := Removed
+		if i%3 == 0 {
+			o = Exhausted
+		}
+		if err := l.settle(t.Context(), b, []Settlement{{N: i, Row: Row{Outcome: o, Attempts: 8}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := l.Reopen(t.Context(), b, []Outcome{Exhausted, Rejected})
+	if err != nil || got != 100 {
+		t.Fatalf("reopened %d, %v", got, err)
+	}
+	st := status(t, l, b)
+	if st.Pending != 100 || st.State != Running || st.Outcomes[Exhausted] != 0 || st.Outcomes[Removed] != 200 || !st.FinishedAt.IsZero() || st.Base != b.Base {
+		t.Errorf("status %+v", st)
+	}
+	if st.Deadline.Before(b.Deadline) {
+		t.Errorf("the deadline went back from %s to %s", b.Deadline, st.Deadline)
+	}
+	if r := rows(t, l, b)[2]; r != (Row{}) {
+		t.Errorf("a reopened row remembers %+v", r)
+	}
+	if open, err := l.Open(t.Context()); err != nil || len(open) != 1 {
+		t.Errorf("open: %d, %v", len(open), err)
+	}
+	if got, err := l.Reopen(t.Context(), b, []Outcome{Exhausted}); err != nil || got != 0 {
+		t.Errorf("reopened again: %d, %v", got, err)
+	}
+}
+
+func testOpenHeals(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 1)
+	if err := l.settle(t.Context(), b, []Settlement{{N: 1, Row: Row{Outcome: Removed}}}); err != nil {
+		t.Fatal(err)
+	}
+	// As if the one who settled the last row had died before telling.
+	rdb.ZAdd(t.Context(), keyOpen, redis.Z{Score: 1, Member: "b"}, redis.Z{Score: 2, Member: "expired"})
+	if open, err := l.Open(t.Context()); err != nil || len(open) != 0 {
+		t.Errorf("open: %v, %v", open, err)
+	}
+	if n := rdb.ZCard(t.Context(), keyOpen).Val(); n != 0 {
+		t.Errorf("%d stale entries are left", n)
+	}
+}
+
+func testLists(t *testing.T, rdb *redis.Client, l *Ledger) {
+	for i := range 3 {
+		id := fmt.Sprintf("b%d", i)
+		batch(t, l, id, 1)
+		rdb.ZAdd(t.Context(), keyBatches, redis.Z{Score: float64(i), Member: id})
+	}
+	rdb.Del(t.Context(), metaKey("b1")) // expired
+	got, err := l.List(t.Context(), 10)
+	if err != nil || len(got) != 2 || got[0].ID != "b2" || got[1].ID != "b0" {
+		t.Errorf("list %+v, %v", got, err)
+	}
+	if got, err := l.List(t.Context(), 1); err != nil || len(got) != 1 || got[0].ID != "b2" {
+		t.Errorf("newest %+v, %v", got, err)
+	}
+}
+
+func testSources(t *testing.T, _ *redis.Client, l *Ledger) {
+	const n = 40*BucketRows + 7 // more than one round trip of Buckets
+	b := batch(t, l, "b", n)
+	var sources [][]byte
+	for i := range 41 {
+		sources = append(sources, fmt.Appendf(nil, "source of bucket %d", i))
+	}
+	for range 2 {
+		if err := l.PutSource(t.Context(), b, 0, sources); err != nil {
+			t.Fatal(err)
+		}
+	}
+	i, total := 0, 0
+	err := l.Buckets(t.Context(), b, func(k Bucket) error {
+		if string(k.Source) != string(sources[i]) || k.First != int64(i)*BucketRows+1 {
+			t.Errorf("bucket %d: %q from row %d", i, k.Source, k.First)
+		}
+		i++
+		total += len(k.Rows)
+		return nil
+	})
+	if err != nil || total != n {
+		t.Errorf("%d rows, %v", total, err)
+	}
+	stop := errors.New("enough")
+	if err := l.Buckets(t.Context(), b, func(Bucket) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("the callback's error became %v", err)
+	}
+}
+
+func testUnsent(t *testing.T, _ *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 700)
+	if err := l.settle(t.Context(), b, []Settlement{{N: 300, Row: Row{Outcome: Removed}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SettleUnsent(t.Context(), b, 257, 700, Row{Outcome: Cancelled}); err != nil {
+		t.Fatal(err)
+	}
+	if st := status(t, l, b); st.Pending != 256 || st.Outcomes[Cancelled] != 443 || st.Outcomes[Removed] != 1 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func testKeyLife(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 1)
+	if err := l.PutSource(t.Context(), b, 0, [][]byte{[]byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	observe(t, l, b, ref(1, "user:a"))
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	if err := turn.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range rdb.Keys(t.Context(), "rollcall:*").Val() {
+		if key == keyBatches || key == keyOpen || key == keySeq {
+			continue
+		}
+		if ttl := rdb.TTL(t.Context(), key).Val(); ttl <= 0 || ttl > 2*time.Hour {
+			t.Errorf("%q expires in %s", key, ttl)
+		}
+	}
+}
+
+func testSequence(t *testing.T, _ *redis.Client, l *Ledger) {
+	a, b := batch(t, l, "a", 1000), batch(t, l, "b", 10)
+	if a.Seq(1000) >= b.Seq(1) || a.Seq(1) >= a.Seq(2) {
+		t.Errorf("a ends with %d, b begins with %d", a.Seq(1000), b.Seq(1))
+	}
+}
+
+func testScriptFlush(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 1)
+	observe(t, l, b, ref(1, "user:a"))
+	if err := rdb.ScriptFlush(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	observe(t, l, b, ref(1, "user:a"))
+	_, turn := begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, turn, Ready)
+}
