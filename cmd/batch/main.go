@@ -64,7 +64,6 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	if a.q, err = tasks.NewQueue(rdb); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.q.Close()) }()
 	if word == "list" {
 		return a.list(ctx)
 	}

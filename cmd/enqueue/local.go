@@ -45,7 +45,6 @@ func (s *settings) runLocal(ctx context.Context, c *cli.Command, r tasks.Request
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, q.Close()) }()
 	c.Printf("notice: --local keeps everything in this process: progress does not survive it; if it ends early, run the file again, which is safe\n")
 
 	ctx, stop := context.WithCancel(ctx)

@@ -139,7 +139,6 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, q.Close()) }()
 	return s.enqueue(ctx, c, q, r, *s.wait)
 }
 

@@ -60,15 +60,31 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	var listener net.Listener
-	if *httpAddr != "" {
-		var lc net.ListenConfig
-		if listener, err = lc.Listen(ctx, "tcp", *httpAddr); err != nil {
-			return fmt.Errorf("cannot serve HTTP: %w\nChoose another address with --http, or none with --http ''", err)
-		}
-		log.Info("serving /healthz, /readyz, /metrics", "address", listener.Addr().String())
+	listener, err := listen(ctx, *httpAddr, fs.Changed("http"), log)
+	if err != nil {
+		return err
 	}
 	return runWorker(ctx, w, *drain, listener, &pages{ready: w.Ready, metrics: reg, ledger: ledger.New(rdb)})
+}
+
+// listen opens the HTTP server's address. A second worker on a machine finds
+// the default one taken, which is no reason not to work: only an address that
+// was asked for must be free.
+func listen(ctx context.Context, addr string, asked bool, log *slog.Logger) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		log.Info("serving /healthz, /readyz, /metrics", "address", listener.Addr().String())
+		return listener, nil
+	case asked:
+		return nil, fmt.Errorf("cannot serve HTTP: %w\nChoose another address with --http, or none with --http ''", err)
+	}
+	log.Warn("no HTTP server: its default address is taken, perhaps by another worker; choose one with --http", "error", err)
+	return nil, nil
 }
 
 // checkPolicy refuses a Redis that would forget tasks and outcomes.

@@ -80,6 +80,7 @@ func TestLedger(t *testing.T) {
 		"newer in the same task":  testSupersedeSameTask,
 		"two keys":                testTwoKeys,
 		"busy":                    testBusy,
+		"delivered twice":         testDeliveredTwice,
 		"claim of the dead":       testClaimOfTheDead,
 		"claim renewed":           testClaimRenewed,
 		"claim lost":              testClaimLost,
@@ -254,6 +255,25 @@ func testBusy(t *testing.T, _ *redis.Client, l *Ledger) {
 	}
 	_, second = begin(t, l, b, ref(1, "user:x"))
 	wantStandings(t, second, Ready)
+}
+
+// testDeliveredTwice: a row's task is delivered a second time while the first
+// run is under way and a newer change exists. The second must not call the row
+// superseded: its request may be applied at this moment.
+func testDeliveredTwice(t *testing.T, _ *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 1)
+	observe(t, l, b, ref(1, "participant:p", "user:a"))
+	_, first := begin(t, l, b, ref(1, "participant:p", "user:a"))
+	young := batch(t, l, "young", 1)
+	observe(t, l, young, ref(1, "user:a"))
+	_, second := begin(t, l, b, ref(1, "participant:p", "user:a"))
+	wantStandings(t, second, Busy)
+	if err := first.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+		t.Fatal(err)
+	}
+	if r := rows(t, l, b)[0]; r.Outcome != Removed {
+		t.Errorf("row is %+v", r)
+	}
 }
 
 func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {

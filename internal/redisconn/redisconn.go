@@ -16,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // pingTimeout bounds the first contact; a Redis that does not answer within it
@@ -180,6 +181,9 @@ func (o *Options) Client() redis.UniversalClient {
 	u := o.universal
 	u.ClientName = "rollcall"
 	u.ContextTimeoutEnabled = true
+	// A feature of one vendor's service; elsewhere it is a refused command for
+	// every connection.
+	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	if o.cluster {
 		// A cluster named by one address is still a cluster.
 		return redis.NewClusterClient(u.Cluster())

@@ -14,10 +14,12 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redisconn"
 )
 
-// RequireEnv, when it is "1", turns a missing redis-server into a failure
-// instead of a run on miniredis only.
+// RequireEnv names the environment variable that, when it is "1", turns a
+// missing redis-server into a failure instead of a run on miniredis only.
 const RequireEnv = "ROLLCALL_REQUIRE_REDIS"
 
 // Each runs test once on miniredis and once on a real server, if there is one.
@@ -43,7 +45,20 @@ func Mini(t testing.TB) *redis.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	rdb := redis.NewClient(&redis.Options{Addr: m.Addr()})
+	return client(t, "redis://"+m.Addr())
+}
+
+// client opens a URL as the commands do.
+func client(t testing.TB, url string) *redis.Client {
+	t.Helper()
+	o, err := redisconn.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb, ok := o.Client().(*redis.Client)
+	if !ok {
+		t.Fatalf("%s is no single server", url)
+	}
 	t.Cleanup(func() { _ = rdb.Close() })
 	return rdb
 }
@@ -102,9 +117,8 @@ func (s *Server) URL() string { return "unix://" + s.socket }
 
 // Client returns a new client of the server.
 func (s *Server) Client(t testing.TB) *redis.Client {
-	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket})
-	t.Cleanup(func() { _ = rdb.Close() })
-	return rdb
+	t.Helper()
+	return client(t, s.URL())
 }
 
 // Start starts the process (again) and waits until it answers.
@@ -118,8 +132,7 @@ func (s *Server) Start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket})
-	defer rdb.Close()
+	rdb := client(s.t, s.URL())
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for rdb.Ping(ctx).Err() != nil {

@@ -30,7 +30,11 @@ func (w *Worker) before(ctx context.Context, tenant string) error {
 	if slot, ok := ctx.Value(slotKey{}).(*atomic.Bool); ok && slot.CompareAndSwap(true, false) {
 		return nil
 	}
-	// A pause is not waited out here: participants are claimed.
+	// A pause is not waited out here, and no wait outlives the worker's end:
+	// participants are claimed.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(w.quit, cancel)()
 	if err := w.limiter.Wait(ctx, w.scope(tenant), 0); err != nil {
 		return &gateError{err}
 	}

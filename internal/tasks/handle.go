@@ -155,6 +155,10 @@ func (r *round) row(ctx context.Context, c roster.Change, known ledger.Row) {
 	case hold:
 		r.w.tokenTrouble(err)
 		r.w.log.Debug("a row was not sent", "batch", r.task.batch.ID, "row", c.Row, "error", err)
+		if r.w.quit.Err() != nil {
+			r.later(0)
+			return
+		}
 		r.later(holdWait)
 		return
 	case settle:

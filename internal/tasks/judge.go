@@ -31,7 +31,7 @@ const (
 	hintCall      = "the call has ended or never was"
 	hintRemoveApp = "Graph forbids it: the app needs Calls.JoinGroupCall.All (or Calls.JoinGroupCallAsGuest.All), and the tenant's admin must have run Set-CsApplicationMeetingConfiguration -AllowRemoveParticipantAppIds @{Add=\"<app id>\"}"
 	hintInviteApp = "Graph forbids it: the app needs Calls.InitiateGroupCall.All with admin consent"
-	hintToken     = "Graph does not accept the token: check that the app's credentials belong to the tenant of the call, and that the token is for Graph"
+	hintToken     = "Graph does not accept the token: check that the app's credentials belong to the tenant of the call, and that the token is for Graph" //nolint:gosec // words about a token
 	hintServer    = "Graph had a temporary error; some tenants get 500 (9999) instead of a permission error, so check the app's permissions if it stays"
 )
 

@@ -99,8 +99,9 @@ func (p *packer) closeOldest() error {
 
 // flush closes the packs that are still open, oldest first.
 func (p *packer) flush() error {
-	p.compact()
-	for _, k := range p.order {
+	open := p.order
+	p.order = nil
+	for _, k := range open {
 		if k.rows == nil {
 			continue
 		}

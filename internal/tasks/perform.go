@@ -73,6 +73,13 @@ func (v *visit) removeIdentity(ctx context.Context, c roster.Change) (ledger.Row
 	if time.Since(v.rosterAt) > rosterLife {
 		at := time.Now()
 		r, err := v.graph.Participants(ctx, v.tenant, v.call)
+		if graph.KindOf(err) == graph.NotFound {
+			// It is the roster that was not found, which says nothing about who
+			// is in the call.
+			row := ledger.Row{Outcome: ledger.Unresolved}
+			evidence(&row, "Graph does not show the roster of the call: give the participant_id instead", err)
+			return row, nil
+		}
 		if err != nil {
 			return ledger.Row{}, err
 		}

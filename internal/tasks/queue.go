@@ -17,39 +17,28 @@ type Queue struct {
 	Ledger    *ledger.Ledger
 	client    *asynq.Client
 	inspector *asynq.Inspector
-	pipeline  *redis.AutoPipeliner
 }
 
 // senders is how many tasks are on their way to Redis at once; commands that
 // come together share a round trip.
 const senders = 64
 
-// NewQueue returns the queue kept in rdb. Close it.
+// NewQueue returns the queue kept in rdb. It needs no closing besides rdb's own,
+// which ends the shared pipeline, too.
 func NewQueue(rdb redis.UniversalClient) (*Queue, error) {
 	q := &Queue{Ledger: ledger.New(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb)}
-	var err error
-	switch c := rdb.(type) {
-	case *redis.Client:
-		q.pipeline, err = c.AutoPipeline()
-	case *redis.ClusterClient:
-		q.pipeline, err = c.AutoPipeline()
-	default:
-		q.client = asynq.NewClientFromRedisClient(rdb)
-		return q, nil
+	type pipeliner interface {
+		AutoPipeline() (*redis.AutoPipeliner, error)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open the queue: %w", err)
+	if c, ok := rdb.(pipeliner); ok {
+		pipeline, err := c.AutoPipeline()
+		if err != nil {
+			return nil, fmt.Errorf("open the queue: %w", err)
+		}
+		rdb = pipeline
 	}
-	q.client = asynq.NewClientFromRedisClient(q.pipeline)
+	q.client = asynq.NewClientFromRedisClient(rdb)
 	return q, nil
-}
-
-// Close ends the queue's own connections, not those of rdb.
-func (q *Queue) Close() error {
-	if q.pipeline == nil {
-		return nil
-	}
-	return q.pipeline.Close()
 }
 
 // send enqueues the packs' tasks. A task that is in the queue already stays as
@@ -69,6 +58,9 @@ func (q *Queue) sendOne(ctx context.Context, b ledger.Batch, k *pack) error {
 		return err
 	}
 	_, err = q.client.EnqueueContext(ctx, t)
+	if ctx.Err() != nil {
+		return ctx.Err() // asynq's error would not say so
+	}
 	// A conflict is success: the task is there, perhaps by this very call,
 	// whose first reply was lost.
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {

@@ -138,7 +138,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	srv.Shutdown()
 	helpers.Wait()
 	w.graph.CloseIdleConnections()
-	return w.queue.Close()
+	return nil
 }
 
 func asynqQueues() map[string]int {

@@ -45,6 +45,9 @@ func NewWorkerFlags(fs *cli.FlagSet) *WorkerFlags {
 
 // Check makes sure of the values that can be wrong by themselves.
 func (f *WorkerFlags) Check() error {
+	if _, err := graph.ParseCloud(*f.cloud); err != nil {
+		return cli.Usagef("--cloud: %w", err)
+	}
 	switch {
 	case *f.concurrency < 1 || *f.concurrency > 10_000:
 		return cli.Usagef("--concurrency must be from 1 to 10000")
@@ -73,9 +76,9 @@ func (f *WorkerFlags) Logger(c *cli.Command) *slog.Logger {
 
 // Config makes the worker's configuration. tenant is --tenant-id.
 func (f *WorkerFlags) Config(ctx context.Context, c *cli.Command, rdb redis.UniversalClient, tenant string, log *slog.Logger) (tasks.WorkerConfig, error) {
-	cloud, err := graph.ParseCloud(*f.cloud)
+	cloud, err := graph.ParseCloud(*f.cloud) // Check has accepted it
 	if err != nil {
-		return tasks.WorkerConfig{}, cli.Usagef("--cloud: %w", err)
+		return tasks.WorkerConfig{}, err
 	}
 	cfg := f.base(rdb, cmp.Or(tenant, c.Env("AZURE_TENANT_ID")), log)
 	cfg.Graph = graph.Config{BaseURL: *f.graphURL, Cloud: cloud}

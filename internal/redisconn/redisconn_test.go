@@ -1,0 +1,125 @@
+package redisconn_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redisconn"
+	"rollcall/internal/redistest"
+)
+
+func TestParse(t *testing.T) {
+	for url, shown := range map[string]string{
+		"redis://127.0.0.1:6379/0":  "redis://127.0.0.1:6379/0",
+		"redis://host":              "redis://host:6379/0",
+		"redis://u:secret@host:1/3": "redis://host:1/3",
+		"rediss://u:secret@host:1":  "rediss://host:1/0",
+		"REDIS://host":              "redis://host:6379/0",
+		"unix:///tmp/s?db=2":        "unix:///tmp/s",
+		"redis-sentinel://:secret@a,b:2,[::1]:3/4?master=m": "redis-sentinel://a,b:2,[::1]:3/4?master=m",
+		"redis-cluster://u:se@cret@a:1,b":                   "redis-cluster://a:1,b",
+		"redis-cluster://a?tls=true":                        "redis-cluster://a",
+		"redis-sentinel://a?master=m&tls=1":                 "redis-sentinel://a?master=m",
+	} {
+		o, err := redisconn.Parse(url)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if o.String() != shown {
+			t.Errorf("%s is shown as %s, want %s", url, o, shown)
+		}
+		if o.HasPassword != strings.Contains(url, "@") {
+			t.Errorf("%s has a password: %t", url, o.HasPassword)
+		}
+		_ = o.Client().Close()
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for url, says := range map[string]string{
+		"":                                       "scheme",
+		"localhost:6379":                         "scheme",
+		"http://u:secret@host":                   "unknown scheme",
+		"redis://u:secret@host:port":             "cannot be read",
+		"redis://u:secret@host/x":                "cannot be read",
+		"redis://u:sec%ret@host":                 "cannot be read",
+		"redis-sentinel://u:secret@a,b":          "master",
+		"redis-sentinel://u:secret@a/x?master=m": "number",
+		"redis-cluster://u:secret@":              "host",
+		"redis-cluster://u:secret@a,,b":          "host",
+		"redis-cluster://u:secret@a/3":           "only number 0",
+		"redis-cluster://u:secret@a?master=m":    "unknown option",
+	} {
+		_, err := redisconn.Parse(url)
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec%") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"redis://u:p@h:1/2?x=y", "rediss://h", "unix:///s", "redis-sentinel://u:p@a,b:2/1?master=m",
+		"redis-cluster://[::1]:1,b?tls=true", "redis-cluster://@/?", "://", "redis-sentinel://a?master=%zz",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		const secret = "pa55word"
+		o, err := redisconn.Parse(strings.ReplaceAll(s, "p@", secret+"@"))
+		if err != nil {
+			return
+		}
+		if o.HasPassword && strings.Contains(o.String(), ":"+secret+"@") {
+			t.Errorf("the password is shown: %s", o)
+		}
+		if !strings.HasPrefix(o.String(), "unix") {
+			_ = o.Client().Close()
+		}
+	})
+}
+
+func TestOpen(t *testing.T) {
+	t.Run("nobody there", func(t *testing.T) {
+		_, err := redisconn.Open(t.Context(), "redis://u:secret@"+redistest.FreeAddr(t))
+		if err == nil || !strings.Contains(err.Error(), "--redis") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("interrupted", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := redisconn.Open(ctx, "redis://"+redistest.FreeAddr(t)); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("there", func(t *testing.T) {
+		rdb, err := redisconn.Open(t.Context(), redistest.StartServer(t).URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = rdb.Close()
+	})
+}
+
+func TestCheckPolicy(t *testing.T) {
+	t.Run("miniredis has none", func(t *testing.T) {
+		if err := redisconn.CheckPolicy(t.Context(), redistest.Mini(t)); err != nil && !errors.Is(err, redisconn.ErrPolicyUnknown) {
+			t.Errorf("%v", err)
+		}
+	})
+	for policy, ok := range map[string]bool{"noeviction": true, "allkeys-lru": false, "volatile-ttl": false} {
+		t.Run(policy, func(t *testing.T) {
+			var rdb redis.UniversalClient = redistest.StartServer(t, "--maxmemory-policy", policy).Client(t)
+			err := redisconn.CheckPolicy(t.Context(), rdb)
+			if (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), policy) || errors.Is(err, redisconn.ErrPolicyUnknown)) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
