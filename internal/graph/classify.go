@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -111,7 +112,7 @@ func walkObject(dec *json.Decoder, path []string, leaf func([]string, string)) b
 		if !isKey {
 			return tok == json.Delim('}')
 		}
-		at := append(path[:len(path):len(path)], key)
+		at := append(slices.Clip(path), key)
 		tok, err = dec.Token()
 		if err != nil {
 			return false

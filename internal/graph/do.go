@@ -67,7 +67,7 @@ func (c *Client) attempt(ctx context.Context, r call, fresh bool) (*answer, erro
 	result := Result{Kind: r.op, Tenant: r.tenant, Started: started}
 	// The transport itself, not http.Client: it follows no redirect, so that
 	// the token cannot reach another host, and its errors hold no URL.
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(req) //nolint:bodyclose // readBody closes it
 	if err != nil {
 		result.Duration = time.Since(started)
 		c.after(result)

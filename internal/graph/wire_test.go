@@ -74,7 +74,7 @@ func TestNeverRepeatedOnAClosedConnection(t *testing.T) {
 		"GET":    func(ctx context.Context, c *Client) error { _, err := c.Operation(ctx, "", "c", "o"); return err },
 	} {
 		t.Run(method, func(t *testing.T) {
-			s := newRawServer(t, func(n int, r *http.Request) (string, bool) {
+			s := newRawServer(t, func(n int, _ *http.Request) (string, bool) {
 				return map[bool]string{true: emptyRoster}[n == 1], n == 1
 			})
 			c, w := clientOf(t, "http://"+s.addr)

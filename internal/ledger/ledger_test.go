@@ -72,6 +72,7 @@ func rows(t *testing.T, l *Ledger, b Batch) []Row {
 }
 
 func TestLedger(t *testing.T) {
+	suite := map[string]func(*testing.T, *redis.Client){}
 	for name, test := range map[string]func(*testing.T, *redis.Client, *Ledger){
 		"create twice":            testCreateTwice,
 		"outcome once":            testOutcomeOnce,
@@ -98,11 +99,9 @@ func TestLedger(t *testing.T) {
 		"sequence over batches":   testSequence,
 		"script cache is emptied": testScriptFlush,
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			redistest.Each(t, func(t *testing.T, rdb *redis.Client) { test(t, rdb, New(rdb)) })
-		})
+		suite[name] = func(t *testing.T, rdb *redis.Client) { test(t, rdb, New(rdb)) }
 	}
+	redistest.Suite(t, suite)
 }
 
 func testCreateTwice(t *testing.T, _ *redis.Client, l *Ledger) {

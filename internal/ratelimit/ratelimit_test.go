@@ -14,7 +14,7 @@ import (
 )
 
 func TestLimiter(t *testing.T) {
-	for name, test := range map[string]func(*testing.T, *redis.Client){
+	redistest.Suite(t, map[string]func(*testing.T, *redis.Client){
 		"never above the ceiling": testCeiling,
 		"idle time is no credit":  testNoCredit,
 		"pause stops all":         testPause,
@@ -24,12 +24,7 @@ func TestLimiter(t *testing.T) {
 		"scopes are apart":        testScopes,
 		"cancelled wait":          testCancelledWait,
 		"pause during the wait":   testPauseDuringWait,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			redistest.Each(t, test)
-		})
-	}
+	})
 }
 
 // slots takes n slots of a scope and returns when on Redis' clock they are, in

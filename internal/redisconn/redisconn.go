@@ -68,7 +68,7 @@ func Parse(raw string) (*Options, error) {
 func parseSingle(raw string) (*Options, error) {
 	o, err := redis.ParseURL(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the Redis URL cannot be read: %s", withoutURL(err))
+		return nil, errUnreadable
 	}
 	shown := "redis://" + o.Addr + "/" + strconv.Itoa(o.DB)
 	switch {
@@ -89,14 +89,10 @@ func parseSingle(raw string) (*Options, error) {
 	return &Options{universal: u, shown: shown, HasPassword: o.Password != ""}, nil
 }
 
-// withoutURL drops the URL that net/url puts into its errors.
-func withoutURL(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err.Error()
-	}
-	return strings.TrimPrefix(err.Error(), "redis: ")
-}
+// errUnreadable stands for every error of the URL parsers: theirs quote the
+// part they stumbled over, which may be one of a password.
+var errUnreadable = errors.New("the Redis URL cannot be read: write redis://[user:password@]host:port[/db], with " +
+	"percent signs for / ? # @ : % in user and password, such as %2F for /")
 
 func parseMany(scheme, rest, defaultPort string) (*Options, error) {
 	authority, tail := rest, ""
@@ -111,7 +107,7 @@ func parseMany(scheme, rest, defaultPort string) (*Options, error) {
 	// net/url does not take a list of hosts: it reads everything else.
 	u, err := url.Parse(scheme + "://" + userinfo + "host" + tail)
 	if err != nil {
-		return nil, fmt.Errorf("the Redis URL cannot be read: %s", withoutURL(err))
+		return nil, errUnreadable
 	}
 	o := &Options{cluster: scheme == "redis-cluster", shown: scheme + "://" + hosts + u.Path}
 	for h := range strings.SplitSeq(hosts, ",") {
@@ -142,7 +138,7 @@ func parseMany(scheme, rest, defaultPort string) (*Options, error) {
 				o.universal.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 			}
 		default:
-			return nil, fmt.Errorf("the Redis URL has an unknown option %q", name)
+			return nil, errors.New("the Redis URL has an unknown option: it takes tls and, with Sentinel, master")
 		}
 	}
 	switch {

@@ -36,6 +36,17 @@ func Each(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
 	})
 }
 
+// Suite runs each behaviour with Each, all at the same time.
+func Suite(t *testing.T, behaviours map[string]func(t *testing.T, rdb *redis.Client)) {
+	t.Helper()
+	for name, test := range behaviours {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			Each(t, test)
+		})
+	}
+}
+
 // Mini returns a client of a fresh miniredis whose keys expire by the clock.
 func Mini(t testing.TB) *redis.Client {
 	t.Helper()

@@ -133,7 +133,7 @@ func combine(sums []textSum) [sha256.Size]byte {
 	h := sha256.New()
 	for _, s := range sums {
 		// A hash never fails to write.
-		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.length))) //nolint:gosec // a length is not negative
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.length)))
 		_, _ = h.Write(s.hash[:])
 	}
 	return [sha256.Size]byte(h.Sum(nil))

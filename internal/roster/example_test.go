@@ -20,7 +20,7 @@ delete;2d07f8b9-6a3c-4f65-9d2e-0c3a4b5d6e7f;9E107D9D-372B-4682-8C2F-5B1E6A7F0D13
 		fmt.Println(err)
 		return
 	}
-	defer in.Close() //nolint:errcheck // an example
+	defer in.Close()
 	var o roster.Options
 	sum, err := in.Check(ctx, o)
 	if err != nil {
@@ -49,7 +49,7 @@ func TestExampleFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close() //nolint:errcheck // an example
+	defer in.Close()
 	sum, err := in.Check(t.Context(), roster.Options{})
 	if err != nil {
 		t.Fatal(err)

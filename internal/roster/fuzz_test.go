@@ -29,7 +29,7 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer in.Close() //nolint:errcheck // a temporary file
+		defer in.Close()
 		ctx := context.Background()
 		sum, err := in.Check(ctx, o)
 		if invalid := (*InvalidError)(nil); errors.As(err, &invalid) {
@@ -69,7 +69,7 @@ func readAgain(t *testing.T, text []byte, want int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close() //nolint:errcheck // a temporary file
+	defer in.Close()
 	sum, err := in.Check(context.Background(), Options{SkipInvalid: true})
 	if want > 0 && (sum == nil || sum.Rejected+sum.Rows != want) {
 		t.Errorf("of %d rejected rows: %+v, %v\n%s", want, sum, err, text)
@@ -158,7 +158,7 @@ func FuzzEscape(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer in.Close() //nolint:errcheck // a temporary file
+		defer in.Close()
 		list, _ := rows(t, in, Options{Action: Delete, CallID: "c"})
 		if want := "u|" + cell; list[0].cells != want {
 			t.Errorf("got %q, want %q", list[0].cells, want)

@@ -22,7 +22,7 @@ func TestSeveralFilesAndStdin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close() //nolint:errcheck // checked elsewhere
+	defer in.Close()
 	list, sum := rows(t, in, Options{})
 	equal(t, briefs(list), []string{"1@2 delete /c user:u1", "2@2 invite /c phone:+14255550100", "3@3 invite /c phone:+14255550101"})
 	if list[0].file != 0 || list[2].file != 1 || sum.Files[1].Name != "stdin" {
@@ -137,7 +137,7 @@ func TestSpooling(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
-	defer w.Close() //nolint:errcheck // never fails
+	defer w.Close()
 	waiting := readerFunc(func(p []byte) (int, error) { cancel(); return r.Read(p) })
 	if err := check(ctx, waiting, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
@@ -191,7 +191,7 @@ func TestMemory(t *testing.T) {
 		if got = r.Change.Row; got%50_000 == 0 {
 			runtime.GC()
 			runtime.ReadMemStats(&during)
-			if grown := int64(during.HeapInuse) - int64(before.HeapInuse); grown > most { //nolint:gosec // far from overflow
+			if grown := int64(during.HeapInuse) - int64(before.HeapInuse); grown > most {
 				t.Errorf("%d bytes more in use after %d rows", grown, got)
 			}
 		}

@@ -141,7 +141,11 @@ func (f *flight) send(ctx context.Context, progress func(int64)) error {
 	if err := l.Observe(ctx, f.batch, calls); err != nil {
 		return err
 	}
-	if err := f.q.send(ctx, f.batch, f.packs); err != nil {
+	err := each(ctx, f.packs, func(ctx context.Context, k *pack) error {
+		_, err := f.q.send(ctx, f.batch, k)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	f.first += int64(len(f.sources))

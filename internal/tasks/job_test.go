@@ -19,7 +19,7 @@ import (
 )
 
 func TestJob(t *testing.T) {
-	for name, test := range map[string]func(*testing.T, *redis.Client){
+	redistest.Suite(t, map[string]func(*testing.T, *redis.Client){
 		"main job":                  testMainJob,
 		"stale invite":              testStaleInvite,
 		"stale delete":              testStaleDelete,
@@ -38,12 +38,7 @@ func TestJob(t *testing.T) {
 		"token comes late":          testTokenLate,
 		"ledger lost":               testLedgerLost,
 		"call ended is asked once":  testCallEnded,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			redistest.Each(t, test)
-		})
-	}
+	})
 }
 
 func testMainJob(t *testing.T, rdb *redis.Client) {

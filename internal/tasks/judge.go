@@ -35,57 +35,34 @@ const (
 	hintServer    = "Graph had a temporary error; some tenants get 500 (9999) instead of a permission error, so check the app's permissions if it stays"
 )
 
+// answers are the reactions to one kind of error.
+type answers struct {
+	invite, remove reaction
+}
+
+func both(r reaction) answers { return answers{invite: r, remove: r} }
+
 // reactions is the one table from Graph's errors to outcomes, for invites and
 // deletes.
-var reactions = map[graph.Kind]struct{ invite, remove reaction }{
-	graph.Throttled: {
-		invite: reaction{next: throttle},
-		remove: reaction{next: throttle},
-	},
-	graph.CallNotFound: {
-		invite: reaction{outcome: ledger.CallEnded, hint: hintCall},
-		remove: reaction{outcome: ledger.CallEnded, hint: hintCall},
-	},
+var reactions = map[graph.Kind]answers{
+	graph.Throttled:    both(reaction{next: throttle}),
+	graph.CallNotFound: both(reaction{outcome: ledger.CallEnded, hint: hintCall}),
 	graph.NotFound: {
 		invite: reaction{outcome: ledger.Rejected, hint: "Graph does not find what the invite names"},
 		remove: reaction{outcome: ledger.AlreadyRemoved, hint: "the participant was gone already"},
 	},
-	graph.Unauthorized: {
-		invite: reaction{next: again, hint: hintToken},
-		remove: reaction{next: again, hint: hintToken},
-	},
+	graph.Unauthorized: both(reaction{next: again, hint: hintToken}),
 	graph.Forbidden: {
 		invite: reaction{outcome: ledger.Rejected, hint: hintInviteApp},
 		remove: reaction{outcome: ledger.Rejected, hint: hintRemoveApp},
 	},
-	graph.Refused: {
-		invite: reaction{outcome: ledger.Rejected, hint: "Graph refused the invite"},
-		remove: reaction{outcome: ledger.Rejected, hint: "Graph refused the delete"},
-	},
-	graph.Temporary: {
-		invite: reaction{next: again, hint: hintServer},
-		remove: reaction{next: again, hint: hintServer},
-	},
-	graph.Unknown: {
-		invite: reaction{next: again, hint: "no whole answer from Graph"},
-		remove: reaction{next: again, hint: "no whole answer from Graph"},
-	},
-	graph.NotSent: {
-		invite: reaction{next: again, hint: "Graph could not be reached"},
-		remove: reaction{next: again, hint: "Graph could not be reached"},
-	},
-	graph.NoToken: {
-		invite: reaction{next: hold, hint: "no token: see the worker's log"},
-		remove: reaction{next: hold, hint: "no token: see the worker's log"},
-	},
-	graph.BadAnswer: {
-		invite: reaction{next: again, hint: "Graph's answer made no sense"},
-		remove: reaction{next: again, hint: "Graph's answer made no sense"},
-	},
-	graph.Invalid: {
-		invite: reaction{outcome: ledger.Rejected, hint: "the row cannot be sent to Graph"},
-		remove: reaction{outcome: ledger.Rejected, hint: "the row cannot be sent to Graph"},
-	},
+	graph.Refused:   both(reaction{outcome: ledger.Rejected, hint: "Graph refused it"}),
+	graph.Temporary: both(reaction{next: again, hint: hintServer}),
+	graph.Unknown:   both(reaction{next: again, hint: "no whole answer from Graph"}),
+	graph.NotSent:   both(reaction{next: again, hint: "Graph could not be reached"}),
+	graph.NoToken:   both(reaction{next: hold, hint: "no token: see the worker's log"}),
+	graph.BadAnswer: both(reaction{next: again, hint: "Graph's answer made no sense"}),
+	graph.Invalid:   both(reaction{outcome: ledger.Rejected, hint: "the row cannot be sent to Graph"}),
 }
 
 // judge says what an error from the Graph client means for a row.

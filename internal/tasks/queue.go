@@ -41,53 +41,53 @@ func NewQueue(rdb redis.UniversalClient) (*Queue, error) {
 	return q, nil
 }
 
-// send enqueues the packs' tasks. A task that is in the queue already stays as
-// it is.
-func (q *Queue) send(ctx context.Context, b ledger.Batch, packs []*pack) error {
+// each calls f for every pack, many at a time.
+func each(ctx context.Context, packs []*pack, f func(ctx context.Context, k *pack) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(senders)
 	for _, k := range packs {
-		g.Go(func() error { return q.sendOne(ctx, b, k) })
+		g.Go(func() error { return f(ctx, k) })
 	}
 	return g.Wait()
 }
 
-func (q *Queue) sendOne(ctx context.Context, b ledger.Batch, k *pack) error {
+// send enqueues a pack's task. One that is in the queue already stays as it is.
+func (q *Queue) send(ctx context.Context, b ledger.Batch, k *pack) (existing bool, err error) {
 	t, err := newTask(b, k)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = q.client.EnqueueContext(ctx, t)
-	if ctx.Err() != nil {
-		return ctx.Err() // asynq's error would not say so
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err() // asynq's error would not say so
+	case errors.Is(err, asynq.ErrTaskIDConflict):
+		// The task is there, perhaps by this very call, whose first reply was lost.
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("enqueue: %w", err)
 	}
-	// A conflict is success: the task is there, perhaps by this very call,
-	// whose first reply was lost.
-	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		return fmt.Errorf("enqueue: %w", err)
-	}
-	return nil
+	return false, nil
 }
 
-// revive enqueues the packs' tasks again where they are gone, and runs those
-// that someone archived.
-func (q *Queue) revive(ctx context.Context, b ledger.Batch, packs []*pack) error {
-	if err := q.send(ctx, b, packs); err != nil {
+// revive enqueues a pack's task again if it is gone, and runs it if someone has
+// archived it.
+func (q *Queue) revive(ctx context.Context, b ledger.Batch, k *pack) error {
+	existing, err := q.send(ctx, b, k)
+	if err != nil || !existing {
 		return err
 	}
-	for _, k := range packs {
-		info, err := q.inspector.GetTaskInfo(queueName(b.Queue), taskID(b.ID, k.n))
-		switch {
-		case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
-			continue // done in the meantime
-		case err != nil:
-			return fmt.Errorf("look for a task: %w", err)
-		case info.State != asynq.TaskStateArchived:
-			continue
-		}
-		if err := q.inspector.RunTask(info.Queue, info.ID); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
-			return fmt.Errorf("run an archived task: %w", err)
-		}
+	info, err := q.inspector.GetTaskInfo(queueName(b.Queue), taskID(b.ID, k.n))
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		return nil // done in the meantime
+	case err != nil:
+		return fmt.Errorf("look for a task: %w", err)
+	case info.State != asynq.TaskStateArchived:
+		return nil
+	}
+	if err := q.inspector.RunTask(info.Queue, info.ID); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
+		return fmt.Errorf("run an archived task: %w", err)
 	}
 	return nil
 }

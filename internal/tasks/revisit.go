@@ -7,10 +7,10 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// revisit packs the rows of a batch as its enqueue did and hands over the packs
-// that have pending rows, some at a time. It returns the number of the first
+// revisit packs the rows of a batch as its enqueue did and calls f for the packs
+// that have pending rows, many at a time. It returns the number of the first
 // row whose source was never stored (Rows+1 if all were).
-func (q *Queue) revisit(ctx context.Context, b ledger.Batch, each func([]*pack) error) (unsent int64, err error) {
+func (q *Queue) revisit(ctx context.Context, b ledger.Batch, f func(ctx context.Context, k *pack) error) (unsent int64, err error) {
 	sources, err := SourcesOf(b)
 	if err != nil {
 		return 0, err
@@ -33,7 +33,7 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, each func([]*pack) 
 		if len(ready) < least {
 			return nil
 		}
-		err := each(ready)
+		err := each(ctx, ready, f)
 		ready = ready[:0]
 		return err
 	}
@@ -76,7 +76,7 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, each func([]*pack) 
 
 // Requeue puts every task back that has pending rows and is not in the queue.
 func (q *Queue) Requeue(ctx context.Context, b ledger.Batch) error {
-	_, err := q.revisit(ctx, b, func(packs []*pack) error { return q.revive(ctx, b, packs) })
+	_, err := q.revisit(ctx, b, func(ctx context.Context, k *pack) error { return q.revive(ctx, b, k) })
 	return err
 }
 
@@ -103,17 +103,12 @@ func (q *Queue) Cancel(ctx context.Context, b ledger.Batch) error {
 // that were enqueued by beginning them, which respects whoever works on them,
 // and those that never were directly.
 func (q *Queue) close(ctx context.Context, b ledger.Batch, unsentRow ledger.Row) error {
-	unsent, err := q.revisit(ctx, b, func(packs []*pack) error {
-		for _, k := range packs {
-			_, turn, err := q.Ledger.Begin(ctx, b, k.call, refs(k.rows))
-			if err != nil {
-				return err
-			}
-			if err := turn.End(ctx); err != nil {
-				return err
-			}
+	unsent, err := q.revisit(ctx, b, func(ctx context.Context, k *pack) error {
+		_, turn, err := q.Ledger.Begin(ctx, b, k.call, refs(k.rows))
+		if err != nil {
+			return err
 		}
-		return nil
+		return turn.End(ctx)
 	})
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func (s *Sim) ring(m *meeting, inv *invite, origin string, now time.Time) reply 
 	m.schedule()
 	wire := op.wire()
 	wire.Participants = inv.echo
-	r := jsonReply(http.StatusOK, entity("inviteParticipantsOperation", wire))
+	r := jsonReply(entity("inviteParticipantsOperation", wire))
 	r.headers().Set("Location", origin+"/v1.0/communications/calls/"+url.PathEscape(m.id)+"/operations/"+op.id)
 	return r
 }
@@ -80,7 +80,7 @@ func (s *Sim) operation(m *meeting, id string, now time.Time) reply {
 	if op == nil || op.gone(now, s.cfg.OperationLife) {
 		return refusal(errOperation)
 	}
-	return jsonReply(http.StatusOK, entity("commsOperation", op.wire()))
+	return jsonReply(entity("commsOperation", op.wire()))
 }
 
 // list gives a page of a roster. Pages continue after a sequence number, so
@@ -111,7 +111,7 @@ func (s *Sim) list(m *meeting, r *http.Request) reply {
 	if more && s.cfg.PageSize > 0 {
 		page.NextLink = origin(r) + r.URL.EscapedPath() + "?$skiptoken=" + strconv.FormatInt(list[len(list)-1].seq, 10)
 	}
-	return jsonReply(http.StatusOK, page)
+	return jsonReply(page)
 }
 
 // origin is the scheme and host a client used.

@@ -75,8 +75,8 @@ func TestBucket(t *testing.T) {
 	if err := s.SetLimit(Limit{Rate: 1, Burst: 1, Format: RetryDate}); err != nil {
 		t.Fatal(err)
 	}
-	h := get(200)
-	h = get(429)
+	get(200)
+	h := get(429)
 	at, err := http.ParseTime(h.Get("Retry-After"))
 	date, err2 := http.ParseTime(h.Get("Date"))
 	if err != nil || err2 != nil || at.Sub(date) < time.Second {

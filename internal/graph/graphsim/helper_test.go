@@ -58,7 +58,7 @@ func ask(s http.Handler, method, path, body string, header ...string) (rec *http
 	rec = httptest.NewRecorder()
 	defer func() {
 		if v := recover(); v != nil {
-			if v != http.ErrAbortHandler {
+			if v != http.ErrAbortHandler { //nolint:errorlint // a recovered value, compared as net/http does
 				panic(v)
 			}
 			if rec.Body.Len() == 0 {

@@ -191,7 +191,7 @@ func (s *Sim) apply(x *exchange, r *http.Request) {
 	case KindParticipant:
 		x.reply = refusal(errParticipant)
 		if p := m.roster[fold(x.participant)]; p != nil {
-			x.reply = jsonReply(http.StatusOK, entity("participants/$entity", p.wire()))
+			x.reply = jsonReply(entity("participants/$entity", p.wire()))
 		}
 	case KindOperation:
 		x.reply = s.operation(m, x.operation, now)

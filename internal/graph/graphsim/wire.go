@@ -50,12 +50,12 @@ func (r *reply) headers() http.Header {
 
 func refusal(e apiError) reply { return reply{status: e.status, code: e.code, refused: &e} }
 
-func jsonReply(status int, v any) reply {
+func jsonReply(v any) reply {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return refusal(errInternal)
 	}
-	return reply{status: status, body: body}
+	return reply{status: http.StatusOK, body: body}
 }
 
 // gatewayTimeout is not from Graph but from something in front of it.
