@@ -34,6 +34,9 @@ func checkCell(c column, s string) string {
 	}
 }
 
+// damaged is for what stands where a character could not be decoded.
+const damaged = "has a damaged character: export the file again as UTF-8"
+
 // checkText is what every cell must pass, known or not.
 func checkText(s string, limit int) string {
 	switch {
@@ -62,7 +65,7 @@ func checkID(s string) string {
 		case r == '-', '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
 			// Nearly all of nearly every id.
 		case r == unicode.ReplacementChar:
-			return "has a damaged character: export the file again as UTF-8"
+			return damaged
 		case strings.ContainsRune(`/\?#%`, r):
 			return `has one of / \ ? # %: write the id alone, not an address`
 		case unicode.IsSpace(r):
@@ -100,6 +103,9 @@ func checkDisplayName(s string) string {
 	}
 	if strings.ContainsFunc(s, unicode.IsControl) {
 		return "has a line break or another control character: write it on one line"
+	}
+	if strings.ContainsRune(s, unicode.ReplacementChar) {
+		return damaged // Graph would show it to everyone in the call
 	}
 	return ""
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
+
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
@@ -186,5 +188,8 @@ func TestRetryDelay(t *testing.T) {
 	// asynq cuts to whole seconds: what must not be early gets one more.
 	if d := retryDelay(3, fmt.Errorf("wrapped: %w", &comeBack{after: 10 * time.Second}), nil); d != 11*time.Second {
 		t.Errorf("delay %s", d)
+	}
+	if d := retryDelay(0, asynq.ErrLeaseExpired, nil); d != time.Second {
+		t.Errorf("a dead worker's task waits %s", d)
 	}
 }

@@ -151,13 +151,18 @@ func asynqQueues() map[string]int {
 
 // retryDelay turns a handler's wish into asynq's delay. asynq cuts times to
 // whole seconds, so a second is added to what must not be early.
-func retryDelay(n int, err error, t *asynq.Task) time.Duration {
+func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
 	if back, ok := errors.AsType[*comeBack](err); ok {
 		return back.after + time.Second
 	}
-	// A panic, or asynq's own error; rows keep their own count of attempts.
-	return asynq.DefaultRetryDelayFunc(min(n, 5), err, t)
+	if errors.Is(err, asynq.ErrLeaseExpired) {
+		return time.Second // its worker is gone: it has waited long enough
+	}
+	return panicWait
 }
+
+// panicWait is until a task is run again whose handler panicked.
+const panicWait = 30 * time.Second
 
 // watchRedis notes whether Redis answers, and says so once when that changes.
 func (w *Worker) watchRedis(ctx context.Context) {

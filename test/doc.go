@@ -1,0 +1,6 @@
+// Package test runs the four commands as the processes that users run: scripts
+// of what one prints and how it ends, files that must be refused, and batches
+// that must come through kills, crashes and refusals with every row accounted
+// for. It knows the commands, their output and the simulator's controls, and
+// must not know how anything is done inside.
+package test

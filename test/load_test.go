@@ -1,0 +1,151 @@
+package test
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"rollcall/internal/redistest"
+)
+
+// tokenEnv gives a worker the token that the simulator takes.
+func tokenEnv() string { return "ROLLCALL_TOKEN_FILE=" + root + "/examples/simulator.token" }
+
+// fleet starts workers against a Graph, without HTTP servers.
+func fleet(t testing.TB, n int, server *redistest.Server, graph string, args ...string) []*process {
+	t.Helper()
+	env := []string{"ROLLCALL_REDIS=" + server.URL(), tokenEnv(), "ROLLCALL_GRAPH_URL=" + graph, "ROLLCALL_HTTP="}
+	args = append([]string{"--http", "", "--log-level", "warn"}, args...)
+	all := make([]*process, n)
+	for i := range all {
+		all[i] = start(t, t.TempDir(), env, "worker", args...)
+	}
+	return all
+}
+
+// status is what the tests read of 'enqueue --wait' and 'batch status'.
+type batchStatus struct {
+	Batch    string         `json:"batch"`
+	Rows     int            `json:"rows"`
+	Tasks    int            `json:"tasks"`
+	Invites  int            `json:"invites"`
+	Deletes  int            `json:"deletes"`
+	Calls    int            `json:"calls"`
+	Existing bool           `json:"existing"`
+	State    string         `json:"state"`
+	Pending  int            `json:"pending"`
+	Outcomes map[string]int `json:"outcomes"`
+}
+
+// whole makes sure that every row of the batch has an outcome.
+func (b batchStatus) whole(t testing.TB, rows int) {
+	t.Helper()
+	sum := 0
+	for _, n := range b.Outcomes {
+		sum += n
+	}
+	if b.State != "finished" || b.Pending != 0 || b.Rows != rows || sum != rows {
+		t.Fatalf("the batch is %s with %d of %d rows pending and outcomes %v (want %d rows, all with one)",
+			b.State, b.Pending, b.Rows, b.Outcomes, rows)
+	}
+}
+
+// accepted are the rows whose invite Graph took, confirmed or not.
+func (b batchStatus) accepted() int { return b.Outcomes["invited"] + b.Outcomes["joined"] }
+
+// table is a roster or a report: its header and its rows.
+type table struct {
+	column map[string]int
+	rows   [][]string
+}
+
+func (tb table) cell(row []string, column string) string { return row[tb.column[column]] }
+
+func readTable(t testing.TB, in io.Reader) table {
+	t.Helper()
+	all, err := csv.NewReader(in).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		t.Fatal("the table is empty")
+	}
+	tb := table{map[string]int{}, all[1:]}
+	for i, name := range all[0] {
+		tb.column[name] = i
+	}
+	return tb
+}
+
+func readTableFile(t testing.TB, path string) table {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return readTable(t, f)
+}
+
+// reported makes sure that a report has every row of the roster once, in order,
+// with its cells as they were. It returns the number of rows by outcome.
+func reported(t testing.TB, report, roster table) map[string]int {
+	t.Helper()
+	if len(report.rows) != len(roster.rows) {
+		t.Fatalf("the report has %d rows, the roster %d", len(report.rows), len(roster.rows))
+	}
+	outcomes := map[string]int{}
+	for i, row := range report.rows {
+		if got := report.cell(row, "row"); got != strconv.Itoa(i+1) {
+			t.Fatalf("row %d of the report is number %s", i+1, got)
+		}
+		for name := range roster.column {
+			got, want := report.cell(row, name), roster.cell(roster.rows[i], name)
+			// What a spreadsheet would compute has been made harmless.
+			if strings.HasPrefix(want, "=") {
+				want = "'" + want
+			}
+			if got != want {
+				t.Fatalf("row %d: %s is %q, was %q", i+1, name, got, want)
+			}
+		}
+		outcomes[report.cell(row, "outcome")]++
+	}
+	return outcomes
+}
+
+// mixedRoster writes a roster of deletes and invites, half and half, over the
+// given number of calls, and columns that are only kept.
+func mixedRoster(t testing.TB, dir, name string, calls, perCall int) string {
+	t.Helper()
+	return writeFile(t, dir, name, func(w io.Writer) {
+		_, _ = fmt.Fprintln(w, "action,call_id,participant_id,user_id,Note,Formula")
+		for p := range perCall {
+			for c := range calls {
+				// Calls alternate, as in no file sorted by call.
+				if p%2 == 0 {
+					_, _ = fmt.Fprintf(w, "delete,call-%03d,p-%03d-%03d,,\"Büro, \"\"%d\"\"\",=SUM(A%d)\n", c, c, p, p, c)
+				} else {
+					_, _ = fmt.Fprintf(w, "invite,call-%03d,,u-%03d-%03d,日本 %d,plain\n", c, c, p, p)
+				}
+			}
+		}
+	})
+}
+
+// deleteRoster writes a roster of deletes by participant id.
+func deleteRoster(t testing.TB, dir, name string, calls, perCall int) string {
+	t.Helper()
+	return writeFile(t, dir, name, func(w io.Writer) {
+		_, _ = fmt.Fprintln(w, "action,call_id,participant_id")
+		for c := range calls {
+			for p := range perCall {
+				_, _ = fmt.Fprintf(w, "delete,call-%03d,p-%03d-%03d\n", c, c, p)
+			}
+		}
+	})
+}

@@ -1,0 +1,46 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// bin is the directory of the commands under test, built once.
+var bin string
+
+// root is the directory of the module.
+var root string
+
+func TestMain(m *testing.M) { os.Exit(build(m)) }
+
+// build builds the commands, runs the tests and removes the commands.
+func build(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "rollcall-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin = dir
+	if root, err = filepath.Abs(".."); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	defer cancel()
+	// Version control is left alone: a tree that another user owns is no
+	// reason to fail.
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", raceFlag, "-o", bin+string(filepath.Separator),
+		"./cmd/enqueue", "./cmd/worker", "./cmd/batch", "./cmd/graphsim")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the commands: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
