@@ -79,6 +79,9 @@ func (l *Ledger) Create(ctx context.Context, b Batch) (stored Batch, created boo
 	} else if !errors.Is(err, ErrNoBatch) {
 		return Batch{}, false, err
 	}
+	if err := l.prune(ctx); err != nil {
+		return Batch{}, false, err
+	}
 	// Numbers given out to a batch that then is not created are lost, which
 	// does no harm: only their order counts.
 	top, err := l.rdb.IncrBy(ctx, keySeq, b.Rows).Result()
@@ -102,26 +105,39 @@ func (l *Ledger) Create(ctx context.Context, b Batch) (stored Batch, created boo
 // index enters the batch in the lists; a crash after creation is healed by the
 // next Create of the same batch.
 func (l *Ledger) index(ctx context.Context, st Status) error {
-	z := redis.Z{Score: float64(st.CreatedAt.UnixMilli()), Member: st.ID}
-	if err := l.rdb.ZAdd(ctx, keyBatches, z).Err(); err != nil {
+	if err := l.rdb.ZAdd(ctx, keyBatches, entry(st.Batch)).Err(); err != nil {
 		return wrap(err)
 	}
 	if st.Pending == 0 {
 		return nil
 	}
-	return wrap(l.rdb.ZAdd(ctx, keyOpen, z).Err())
+	return l.list(ctx, st.Batch)
 }
+
+// list enters the batch in the list of open ones.
+func (l *Ledger) list(ctx context.Context, b Batch) error {
+	return wrap(l.rdb.ZAdd(ctx, keyOpen, entry(b)).Err())
+}
+
+func entry(b Batch) redis.Z { return redis.Z{Score: float64(b.CreatedAt.UnixMilli()), Member: b.ID} }
 
 // Seal notes that all of the batch is enqueued.
 func (l *Ledger) Seal(ctx context.Context, b Batch, t Totals) error {
-	return wrap(l.rdb.HSet(ctx, metaKey(b.ID), "sealed", 1,
-		"tasks", t.Tasks, "invites", t.Invites, "deletes", t.Deletes, "calls", t.Calls).Err())
+	return l.mark(ctx, b, "sealed", 1,
+		"tasks", t.Tasks, "invites", t.Invites, "deletes", t.Deletes, "calls", t.Calls)
 }
 
 // Cancel notes that no row of the batch shall be sent any more. Rows get their
 // outcome when they are next begun.
-func (l *Ledger) Cancel(ctx context.Context, b Batch) error {
-	return wrap(l.rdb.HSet(ctx, metaKey(b.ID), "cancelled", 1).Err())
+func (l *Ledger) Cancel(ctx context.Context, b Batch) error { return l.mark(ctx, b, "cancelled", 1) }
+
+// mark sets fields of a batch, and makes none of one that is gone.
+func (l *Ledger) mark(ctx context.Context, b Batch, fields ...any) error {
+	n, err := markScript.Run(ctx, l.rdb, []string{metaKey(b.ID)}, fields...).Int()
+	if err == nil && n == 0 {
+		return fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
+	}
+	return wrap(err)
 }
 
 // Status reads a batch. It returns ErrNoBatch if there is none.
@@ -138,44 +154,91 @@ func (l *Ledger) Status(ctx context.Context, batch string) (Status, error) {
 
 // List reads the newest batches, newest first, at most limit of them.
 func (l *Ledger) List(ctx context.Context, limit int64) ([]Status, error) {
-	return l.list(ctx, keyBatches, limit)
+	var found []Status
+	for int64(len(found)) < limit {
+		from := int64(len(found))
+		ids, err := l.rdb.ZRevRange(ctx, keyBatches, from, limit-1).Result()
+		if err != nil {
+			return nil, wrap(err)
+		}
+		if len(ids) == 0 {
+			break
+		}
+		some, err := l.existing(ctx, keyBatches, ids)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+		if len(some) == len(ids) && int64(len(ids)) < limit-from {
+			break
+		}
+	}
+	return found, nil
 }
 
 // Open reads the batches that have pending rows, newest first.
 func (l *Ledger) Open(ctx context.Context) ([]Status, error) {
-	all, err := l.list(ctx, keyOpen, 0)
-	open := all[:0]
-	for _, st := range all {
-		if st.Pending == 0 {
-			// Its last row's writer died before it could take it off the list.
-			if err := l.rdb.ZRem(ctx, keyOpen, st.ID).Err(); err != nil {
-				return nil, wrap(err)
-			}
-			continue
-		}
-		open = append(open, st)
-	}
-	return open, err
-}
-
-func (l *Ledger) list(ctx context.Context, index string, limit int64) ([]Status, error) {
-	ids, err := l.rdb.ZRevRange(ctx, index, 0, limit-1).Result()
+	ids, err := l.rdb.ZRevRange(ctx, keyOpen, 0, -1).Result()
 	if err != nil {
 		return nil, wrap(err)
 	}
+	all, err := l.existing(ctx, keyOpen, ids)
+	if err != nil {
+		return nil, err
+	}
+	open := all[:0]
+	for _, st := range all {
+		if st.Pending > 0 {
+			open = append(open, st)
+			continue
+		}
+		// Its last row's writer died before it could take it off the list.
+		if err := l.unlist(ctx, st.ID); err != nil {
+			return nil, err
+		}
+	}
+	return open, nil
+}
+
+// unlist takes a finished batch off the list of open ones. It looks once more
+// afterwards, because the batch may be reopened at this moment.
+func (l *Ledger) unlist(ctx context.Context, batch string) error {
+	if err := l.rdb.ZRem(ctx, keyOpen, batch).Err(); err != nil {
+		return wrap(err)
+	}
+	all, err := l.statuses(ctx, []string{batch})
+	if err != nil || all[0].Pending == 0 {
+		return err
+	}
+	return l.index(ctx, all[0])
+}
+
+// prune takes the oldest batches off the list of all where they have expired.
+func (l *Ledger) prune(ctx context.Context) error {
+	const some = 10
+	ids, err := l.rdb.ZRange(ctx, keyBatches, 0, some-1).Result()
+	if err != nil {
+		return wrap(err)
+	}
+	_, err = l.existing(ctx, keyBatches, ids)
+	return err
+}
+
+// existing reads the batches of a list, and takes those off it that have expired.
+func (l *Ledger) existing(ctx context.Context, list string, ids []string) ([]Status, error) {
 	all, err := l.statuses(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	found := all[:0]
 	for i, st := range all {
-		if st.ID == "" { // expired
-			if err := l.rdb.ZRem(ctx, index, ids[i]).Err(); err != nil {
-				return nil, wrap(err)
-			}
+		if st.ID != "" {
+			found = append(found, st)
 			continue
 		}
-		found = append(found, st)
+		if err := l.rdb.ZRem(ctx, list, ids[i]).Err(); err != nil {
+			return nil, wrap(err)
+		}
 	}
 	return found, nil
 }
@@ -269,6 +332,11 @@ func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, e
 	if err != nil {
 		return 0, wrap(err)
 	}
+	// Listed first: from the first reopened row on, the batch must not be
+	// overlooked, wherever this is interrupted.
+	if err := l.list(ctx, b); err != nil {
+		return 0, err
+	}
 	deadline := now.Add(b.Expire).UnixMilli()
 	reopened := int64(0)
 	for bucket := range (b.Rows + BucketRows - 1) / BucketRows {
@@ -285,9 +353,6 @@ func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, e
 		if err := l.rdb.Expire(ctx, sourceKey(b.ID, bucket), b.keyLife()).Err(); err != nil {
 			return reopened, wrap(err)
 		}
-	}
-	if reopened == 0 {
-		return 0, nil
 	}
 	st, err := l.Status(ctx, b.ID)
 	if err != nil {

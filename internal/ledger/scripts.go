@@ -32,6 +32,9 @@ var settleLua string
 //go:embed scripts/reopen.lua
 var reopenLua string
 
+//go:embed scripts/mark.lua
+var markLua string
+
 var (
 	createScript  = redis.NewScript(createLua)
 	observeScript = redis.NewScript(observeLua)
@@ -41,6 +44,7 @@ var (
 	inspectScript = redis.NewScript(inspectLua)
 	settleScript  = redis.NewScript(settleLua)
 	reopenScript  = redis.NewScript(reopenLua)
+	markScript    = redis.NewScript(markLua)
 )
 
 // runAll runs one script many times in one pipeline. A server that does not

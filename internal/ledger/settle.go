@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -12,7 +13,8 @@ type Settlement struct {
 }
 
 // settle writes states of rows of one batch, outcomes only where there is none.
-func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) error {
+// It tells for each row whether it was written.
+func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) ([]bool, error) {
 	keys := []string{metaKey(b.ID), countsKey(b.ID)}
 	args := []any{seconds(b.keyLife())}
 	for _, s := range rows {
@@ -23,26 +25,39 @@ func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) error {
 	got, err := settleScript.Run(ctx, l.rdb, keys, args...).Int64Slice()
 	switch {
 	case err != nil:
-		return wrap(err)
+		return nil, wrap(err)
 	case len(got) == 0 || got[0] < 0:
-		return fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
-	case got[0] == 1:
-		return wrap(l.rdb.ZRem(ctx, keyOpen, b.ID).Err())
+		return nil, fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
+	case len(got) != 1+len(rows):
+		return nil, errors.New("ledger: Redis answered a settlement with a wrong number of flags")
 	}
-	return nil
+	written := make([]bool, len(rows))
+	for i := range written {
+		written[i] = got[1+i] == 1
+	}
+	if got[0] == 1 {
+		// If this fails, the batch is found finished by whoever next reads the list.
+		_ = l.unlist(ctx, b.ID)
+	}
+	return written, nil
 }
 
 // SettleUnsent gives rows an outcome that have never been handed to a task, so
 // that nobody can be working on them: those whose source was not stored because
 // their enqueue was interrupted.
 func (l *Ledger) SettleUnsent(ctx context.Context, b Batch, first, last int64, r Row) error {
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		return wrap(err)
+	}
+	r.At = now
 	for first <= last {
 		n := min(last-first+1, BucketRows)
 		rows := make([]Settlement, n)
 		for i := range rows {
 			rows[i] = Settlement{N: first + int64(i), Row: r}
 		}
-		if err := l.settle(ctx, b, rows); err != nil {
+		if _, err := l.settle(ctx, b, rows); err != nil {
 			return err
 		}
 		first += n

@@ -35,7 +35,9 @@ type Turn struct {
 	claimed time.Time // on the local clock, before the claims were taken
 	start   time.Time // on the local clock, when Redis' clock said redisAt
 	redisAt time.Time
-	refs    []RowRef
+
+	deadline time.Time // of the batch
+	refs     []RowRef
 
 	Standings []Standing   // of each row given to Begin
 	Rows      []Row        // what the ledger knew of each
@@ -89,7 +91,13 @@ func (l *Ledger) Begin(ctx context.Context, b Batch, call string, refs []RowRef)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := t.decide(ctx, verdicts); err != nil {
+	err = t.decide(ctx, verdicts)
+	if life := l.claimLife(); err == nil && time.Since(t.claimed) > life*2/3 {
+		// Redis was slow: by the time the first request is on its way, the
+		// claims may be somebody else's.
+		err = ErrClaimLost
+	}
+	if err != nil {
 		// The claims run out by themselves if Redis cannot be told.
 		_ = t.release(context.WithoutCancel(ctx), t.held)
 		return nil, nil, err
@@ -156,6 +164,7 @@ func (t *Turn) decide(ctx context.Context, verdicts []int64) error {
 	var settle []Settlement
 	var give []string
 	t.held = t.held[:0]
+	t.deadline = state.deadline
 	for i, r := range t.refs {
 		row := &t.Rows[i]
 		switch {
@@ -180,10 +189,15 @@ func (t *Turn) decide(ctx context.Context, verdicts []int64) error {
 		}
 	}
 	if len(settle) > 0 {
-		if err := t.settle(ctx, settle); err != nil {
+		written, err := t.l.settle(ctx, t.batch, settle)
+		if err != nil {
 			return err
 		}
-		t.Skipped = settle
+		for i, s := range settle {
+			if written[i] {
+				t.Skipped = append(t.Skipped, s)
+			}
+		}
 	}
 	return t.release(ctx, give)
 }
@@ -253,18 +267,18 @@ func millis(v any) (time.Time, bool) {
 // Now is the time on Redis' clock, which all workers share.
 func (t *Turn) Now() time.Time { return t.redisAt.Add(time.Since(t.start)) }
 
+// Overdue tells whether the batch's deadline has passed since Begin.
+func (t *Turn) Overdue() bool { return !t.deadline.After(t.Now()) }
+
 // Record writes the row's state: an outcome, or what is known while it is
-// pending. A row that has its outcome is left as it is, without an error. At is
-// set to now where it is zero and there is an outcome.
-func (t *Turn) Record(ctx context.Context, n int64, r Row) error {
+// pending. A row that has its outcome is left as it is, without an error and
+// with written false. At is set to now where it is zero and there is an outcome.
+func (t *Turn) Record(ctx context.Context, n int64, r Row) (written bool, err error) {
 	if r.At.IsZero() && r.Outcome != Pending {
 		r.At = t.Now()
 	}
-	return t.settle(ctx, []Settlement{{N: n, Row: r}})
-}
-
-func (t *Turn) settle(ctx context.Context, s []Settlement) error {
-	return t.l.settle(ctx, t.batch, s)
+	got, err := t.l.settle(ctx, t.batch, []Settlement{{N: n, Row: r}})
+	return err == nil && got[0], err
 }
 
 // End gives the claims up. It is safe to call more than once.
@@ -308,7 +322,8 @@ func (t *Turn) keep(ctx context.Context) {
 		case <-tick.C:
 		}
 		sent := time.Now()
-		rctx, cancel := context.WithDeadline(ctx, valid)
+		// A third of the time is left to end what is under way.
+		rctx, cancel := context.WithDeadline(ctx, valid.Add(-life/3))
 		held, err := renewScript.Run(rctx, t.l.rdb, []string{claimsKey(t.call)},
 			t.owned(life.Milliseconds(), t.held)...).Int()
 		cancel()

@@ -65,9 +65,12 @@ func key(scope string) string { return "rollcall:{s:" + scope + "}:limit" }
 // a slot as long as it takes, but returns a *PausedError at once if a pause has
 // more than longest left.
 func (l *Limiter) Wait(ctx context.Context, scope string, longest time.Duration) error {
-	wait, pause, err := l.reserve(ctx, scope, longest, true)
-	for err == nil && wait > 0 {
-		if pause > 0 {
+	for {
+		wait, pause, err := l.reserve(ctx, scope, longest, true)
+		if err != nil || wait <= 0 {
+			return err
+		}
+		if pause > 0 && l.rate == 0 { // with a rate, slots are spread by themselves
 			wait += rand.N(restartSpread)
 		}
 		if err := sleep(ctx, wait); err != nil {
@@ -76,8 +79,18 @@ func (l *Limiter) Wait(ctx context.Context, scope string, longest time.Duration)
 		if wait < staleAfter {
 			return nil
 		}
-		wait, pause, err = l.reserve(ctx, scope, longest, false)
+		// A pause that began meanwhile has taken the slot away: all that were
+		// given out before it would otherwise be used together at its end.
+		if left, _, err := l.reserve(ctx, scope, longest, false); err != nil || left <= 0 {
+			return err
+		}
 	}
+}
+
+// Check returns a *PausedError while the scope is paused. It is for a caller who
+// has waited for a slot and did something else since.
+func (l *Limiter) Check(ctx context.Context, scope string) error {
+	_, _, err := l.reserve(ctx, scope, 0, false)
 	return err
 }
 
@@ -109,12 +122,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // Pause stops the scope in every worker. known tells whether Graph named the
-// time; without it the pause is 1 s and doubles with each further one. A longer
+// time; without it, or with a time of 0, the pause is 1 s and doubles with each further one. A longer
 // pause that already runs stays. It returns how long the scope is now paused,
 // and whether this call made it so.
 func (l *Limiter) Pause(ctx context.Context, scope string, d time.Duration, known bool) (left time.Duration, began bool, err error) {
 	ms := min(max(d, 0), MaxPause).Milliseconds()
-	if !known {
+	if !known || ms == 0 {
 		ms = -1
 	}
 	got, err := pauseScript.Run(ctx, l.rdb, []string{key(scope)}, ms, maxGuess.Milliseconds()).Int64Slice()

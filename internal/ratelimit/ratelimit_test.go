@@ -24,6 +24,7 @@ func TestLimiter(t *testing.T) {
 		"scopes are apart":        testScopes,
 		"cancelled wait":          testCancelledWait,
 		"pause during the wait":   testPauseDuringWait,
+		"no burst after a pause":  testNoBurst,
 	})
 }
 
@@ -113,8 +114,11 @@ func testCapped(t *testing.T, rdb *redis.Client) {
 	if left, _, err := l.Pause(t.Context(), "s", 1000*time.Hour, true); err != nil || left != MaxPause {
 		t.Error(left, err)
 	}
-	if left, _, err := l.Pause(t.Context(), "t", -time.Hour, true); err != nil || left != 0 {
-		t.Error(left, err)
+	// 0 has been seen: it must not mean that a throttled fleet does not wait.
+	for scope, d := range map[string]time.Duration{"t": -time.Hour, "u": 0} {
+		if left, began, err := l.Pause(t.Context(), scope, d, true); err != nil || left != time.Second || !began {
+			t.Error(left, began, err)
+		}
 	}
 }
 
@@ -192,5 +196,44 @@ func testPauseDuringWait(t *testing.T, rdb *redis.Client) {
 	var paused *PausedError
 	if err := <-done; !errors.As(err, &paused) {
 		t.Errorf("a caller that slept into a pause was let through: %v", err)
+	}
+}
+
+// testNoBurst: callers that hold slots when a pause begins do not use them all
+// at its end.
+func testNoBurst(t *testing.T, rdb *redis.Client) {
+	const rate, callers = 20, 30
+	l := New(rdb, rate)
+	sent := make(chan time.Time, callers)
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			if err := l.Wait(t.Context(), "s", 2*time.Second); err != nil {
+				t.Error(err)
+			}
+			sent <- time.Now()
+		})
+	}
+	<-sent // the first: the others have their slots, or soon will
+	if _, _, err := New(rdb, 0).Pause(t.Context(), "s", 700*time.Millisecond, true); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	close(sent)
+	at := []time.Time{}
+	for s := range sent {
+		at = append(at, s)
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	for i, first := range at {
+		n := 0
+		for _, s := range at[i:] {
+			if s.Sub(first) < time.Second {
+				n++
+			}
+		}
+		if n > rate+4 { // sleepers wake a little late on a busy machine
+			t.Fatalf("%d requests in one second at a rate of %d", n, rate)
+		}
 	}
 }

@@ -99,10 +99,10 @@ type Change struct {
 func (c Change) Keys() []string {
 	keys := make([]string, 0, 2)
 	if c.ParticipantID != "" {
-		keys = append(keys, "participant:"+foldGUID(c.ParticipantID))
+		keys = append(keys, "participant:"+FoldGUID(c.ParticipantID))
 	}
 	if c.Kind != NoIdentity {
-		keys = append(keys, c.Kind.String()+":"+foldGUID(c.ID))
+		keys = append(keys, c.Kind.String()+":"+FoldGUID(c.ID))
 	}
 	return keys
 }
@@ -110,12 +110,12 @@ func (c Change) Keys() []string {
 // CallKey returns "<tenant>/<call>", with ids in the form of a GUID
 // lower-cased. The tenant may be empty.
 func (c Change) CallKey() string {
-	return foldGUID(c.TenantID) + "/" + foldGUID(c.CallID)
+	return FoldGUID(c.TenantID) + "/" + FoldGUID(c.CallID)
 }
 
-// foldGUID lower-cases s if it has the form of a GUID. Other ids are left
+// FoldGUID lower-cases s if it has the form of a GUID. Other ids are left
 // alone, as nothing says that their case does not matter.
-func foldGUID(s string) string {
+func FoldGUID(s string) string {
 	if !isGUID(s) {
 		return s
 	}

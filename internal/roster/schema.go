@@ -67,6 +67,20 @@ func NewSchema(columns []string, o Options) (*Schema, error) {
 
 // missing lists the columns that the header should have, and settles where
 // rows without a target are reported.
+// StandIns are the columns that the options stand in for, with their values: with
+// them added, the file can be read without the options.
+func (s *Schema) StandIns() (names, values []string) {
+	for _, v := range []struct {
+		col   column
+		value string
+	}{{colAction, s.action.String()}, {colCall, s.callID}, {colTenant, s.tenantID}} {
+		if s.at[v.col] < 0 && v.value != "" {
+			names, values = append(names, v.col.String()), append(values, v.value)
+		}
+	}
+	return names, values
+}
+
 func (s *Schema) missing() []CellError {
 	var errs []CellError
 	if s.at[colAction] < 0 && s.action == 0 {

@@ -2,9 +2,12 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+	"time"
 
 	"rollcall/internal/graph"
+	"rollcall/internal/ratelimit"
 )
 
 // gateError is why a request was stopped before it was sent, other than a pause.
@@ -17,28 +20,49 @@ func (e *gateError) Unwrap() error { return e.err }
 
 type slotKey struct{}
 
-// withSlot returns a context with a slot that has been waited for already: the
+// slot is one that was waited for before the participants were claimed.
+type slot struct {
+	at   time.Time
+	used atomic.Bool
+}
+
+// slotLife is how long a slot that was waited for can be used. After that, the
+// fleet's later slots are under way, and a burst would come of it.
+const slotLife = 50 * time.Millisecond
+
+// withSlot returns a context with a slot that has been waited for just now: the
 // first request uses it up.
-func withSlot(ctx context.Context) context.Context {
-	slot := new(atomic.Bool)
-	slot.Store(true)
-	return context.WithValue(ctx, slotKey{}, slot)
+func withSlot(ctx context.Context, at time.Time) context.Context {
+	return context.WithValue(ctx, slotKey{}, &slot{at: at})
 }
 
 // before stands in front of every request to Graph.
 func (w *Worker) before(ctx context.Context, tenant string) error {
-	if slot, ok := ctx.Value(slotKey{}).(*atomic.Bool); ok && slot.CompareAndSwap(true, false) {
-		return nil
-	}
 	// A pause is not waited out here, and no wait outlives the worker's end:
 	// participants are claimed.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.quit, cancel)()
-	if err := w.limiter.Wait(ctx, w.scope(tenant), 0); err != nil {
+	scope := w.scope(tenant)
+	var err error
+	if s, ok := ctx.Value(slotKey{}).(*slot); ok && s.used.CompareAndSwap(false, true) && time.Since(s.at) < slotLife {
+		// The slot is there, but a pause may have begun since.
+		err = w.limiter.Check(ctx, scope)
+	} else {
+		err = w.limiter.Wait(ctx, scope, 0)
+	}
+	w.notePause(scope, err)
+	if err != nil {
 		return &gateError{err}
 	}
 	return nil
+}
+
+// notePause remembers a pause that this worker has been told of.
+func (w *Worker) notePause(scope string, err error) {
+	if p, ok := errors.AsType[*ratelimit.PausedError](err); ok {
+		w.pauses.note(scope, p.Left)
+	}
 }
 
 // after sees the answer to every request to Graph.
@@ -47,12 +71,14 @@ func (w *Worker) after(r graph.Result) {
 	if r.Status != statusTooMany {
 		return
 	}
-	left, began, err := w.limiter.Pause(w.hard, w.scope(r.Tenant), r.RetryAfter, r.HasRetryAfter)
-	switch {
-	case err != nil:
+	scope := w.scope(r.Tenant)
+	left, began, err := w.limiter.Pause(w.hard, scope, r.RetryAfter, r.HasRetryAfter)
+	if err != nil {
 		w.log.Warn("Graph throttles, but the fleet could not be told", "error", err)
-	case began:
-		w.pauses.note(w.scope(r.Tenant), left)
+		return
+	}
+	w.pauses.note(scope, left)
+	if began {
 		w.log.Info("Graph throttles: all workers wait", "seconds", left.Seconds())
 	}
 }

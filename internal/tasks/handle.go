@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -65,21 +66,27 @@ func (w *Worker) ProcessTask(_ context.Context, at *asynq.Task) error {
 func (w *Worker) run(t *task) error {
 	scope := w.scope(t.tenant)
 	// Waiting comes before claiming, so that nobody is held while nothing is sent.
-	if err := w.limiter.Wait(w.quit, scope, waitHere); err != nil {
+	err := w.limiter.Wait(w.quit, scope, waitHere)
+	w.notePause(scope, err)
+	if err != nil {
 		return err
 	}
+	slotAt := time.Now()
 	ctx, turn, err := w.queue.Ledger.Begin(w.hard, t.batch, t.rows[0].CallKey(), refs(t.rows))
 	if err != nil {
 		return err
 	}
+	// Deferred, so that not even a panic leaves claims that are renewed for ever.
+	defer func() {
+		if err := turn.End(context.WithoutCancel(w.hard)); err != nil {
+			w.log.Debug("claims were not given up and will run out", "batch", t.batch.ID, "error", err)
+		}
+	}()
 	for _, s := range turn.Skipped {
 		w.metrics.changes(t.action, s.Row.Outcome)
 	}
 	r := &round{w: w, task: t, turn: turn, visit: visit{graph: w.graph, tenant: t.tenant, call: t.rows[0].CallID}}
-	r.rows(withSlot(ctx))
-	if err := turn.End(context.WithoutCancel(w.hard)); err != nil {
-		w.log.Debug("claims were not given up and will run out", "batch", t.batch.ID, "error", err)
-	}
+	r.rows(withSlot(ctx, slotAt))
 	if r.open {
 		return &comeBack{after: r.back}
 	}
@@ -123,7 +130,7 @@ func (r *round) rows(ctx context.Context) {
 		switch {
 		case r.halt != nil:
 			r.later(*r.halt)
-		case r.w.quit.Err() != nil, ctx.Err() != nil:
+		case r.w.quit.Err() != nil, ctx.Err() != nil, r.turn.Overdue():
 			r.later(0)
 		default:
 			r.row(ctx, c, r.turn.Rows[i])
@@ -140,11 +147,17 @@ func (r *round) row(ctx context.Context, c roster.Change, known ledger.Row) {
 		return
 	}
 	attempt := known.Attempts + 1
-	row, err := r.visit.perform(ctx, c, fmt.Sprintf("rollcall %s %d %d", r.task.batch.ID, c.Row, attempt))
+	row, err := r.visit.perform(ctx, c, fmt.Sprintf("rollcall %s %d %s", r.task.batch.ID, c.Row, rand.Text()))
 	row.Attempts = attempt
 	if err == nil {
 		r.w.tokenTrouble(nil)
 		r.record(c, row)
+		return
+	}
+	if e, ok := errors.AsType[*graph.Error](err); ctx.Err() != nil && (!ok || e.Status == 0) {
+		// It was this worker that hung up, as it lost its claim or ends: the row
+		// pays nothing for that.
+		r.later(0)
 		return
 	}
 	what := judge(c.Action, err)
@@ -154,6 +167,10 @@ func (r *round) row(ctx context.Context, c roster.Change, known ledger.Row) {
 		return
 	case hold:
 		r.w.tokenTrouble(err)
+		if graph.KindOf(err) == graph.NoToken {
+			wait := holdWait
+			r.halt = &wait // the rest would wait for a token as long, in vain
+		}
 		r.w.log.Debug("a row was not sent", "batch", r.task.batch.ID, "row", c.Row, "error", err)
 		if r.w.quit.Err() != nil {
 			r.later(0)
@@ -216,14 +233,28 @@ func (w *Worker) tokenTrouble(err error) {
 	}
 }
 
+// writeTrouble says once that outcomes cannot be written, and once that they can
+// again. A Redis that is full still answers, but takes nothing.
+func (w *Worker) writeTrouble(err error) {
+	switch was := w.stuck.Swap(err != nil); {
+	case err != nil && !was:
+		w.log.Error("outcomes cannot be written: they wait for Redis", "error", err)
+	case was && err == nil:
+		w.log.Info("outcomes are written again")
+	}
+}
+
 // record writes the row's state, and tries until it is written: what has been
 // done at Graph must not be forgotten because Redis was away.
 func (r *round) record(c roster.Change, row ledger.Row) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := r.turn.Record(r.w.hard, c.Row, row)
+		written, err := r.turn.Record(r.w.hard, c.Row, row)
+		if r.w.hard.Err() == nil && !errors.Is(err, ledger.ErrNoBatch) {
+			r.w.writeTrouble(err)
+		}
 		switch {
 		case err == nil:
-			if row.Outcome != ledger.Pending {
+			if written && row.Outcome != ledger.Pending {
 				r.w.metrics.changes(c.Action, row.Outcome)
 			}
 			r.w.log.Debug("row", "batch", r.task.batch.ID, "row", c.Row, "outcome", row.Outcome.String(),

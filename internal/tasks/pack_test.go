@@ -104,7 +104,7 @@ func TestSources(t *testing.T) {
 	if l.Action != "invite" || len(l.Files) != 2 {
 		t.Fatalf("%+v", l)
 	}
-	s := &Sources{Files: files}
+	s := &Sources{Files: files, extra: make([][]string, 2)}
 	records := []roster.Record{
 		{File: 0, Line: 2, Cells: []string{"invite", "", "zażółć\n\x00"}},
 		{File: 1, Line: 1 << 20, Cells: []string{"+1", ""}},
@@ -134,7 +134,7 @@ func FuzzSources(f *testing.F) {
 	f.Add(appendSource(nil, roster.Record{File: 1, Line: 2, Cells: []string{"a", ""}}))
 	f.Add([]byte{0, 0, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Add([]byte{0, 1, 2, 200})
-	s := &Sources{Files: make([]roster.File, 2)}
+	s := &Sources{Files: make([]roster.File, 2), extra: make([][]string, 2)}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		rows, err := s.Rows(b)
 		if err != nil {

@@ -3,7 +3,6 @@ package tasks
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"rollcall/internal/graph"
@@ -114,8 +113,8 @@ func (v *visit) removeIdentity(ctx context.Context, c roster.Change) (ledger.Row
 	return last, nil
 }
 
-// find returns the ids of an identity's endpoints. GUIDs differ in case between
-// answers; other ids are not known to differ by case alone.
+// find returns the ids of an identity's endpoints. The case of GUIDs does not
+// matter; that of other ids may.
 func find(r graph.Roster, kind graph.IdentityKind, id string) []string {
 	var out []string
 	for _, p := range r.Participants {
@@ -123,7 +122,7 @@ func find(r graph.Roster, kind graph.IdentityKind, id string) []string {
 			continue
 		}
 		for _, i := range p.Identities {
-			if i.Kind == kind && strings.EqualFold(i.ID, id) {
+			if i.Kind == kind && roster.FoldGUID(i.ID) == roster.FoldGUID(id) {
 				out = append(out, p.ID)
 				break
 			}

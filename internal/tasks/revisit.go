@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"rollcall/internal/ledger"
@@ -80,14 +81,42 @@ func (q *Queue) Requeue(ctx context.Context, b ledger.Batch) error {
 	return err
 }
 
+// ErrUnderWay means that rows of a cancelled batch are still being worked on.
+var ErrUnderWay = errors.New("rows of the cancelled batch are still under way: try again in a moment")
+
 // Retry makes the rows pending again that ended with one of the outcomes, and
-// enqueues them. It returns how many they were.
+// enqueues them. It returns how many they were. An interrupted Retry can be run
+// again.
 func (q *Queue) Retry(ctx context.Context, b ledger.Batch, which []ledger.Outcome) (int64, error) {
+	st, err := q.Ledger.Status(ctx, b.ID)
+	if err != nil {
+		return 0, err
+	}
+	if st.State == ledger.Stopped && st.Pending > 0 {
+		// Reopening would un-cancel rows that were never to be sent.
+		if err := q.Cancel(ctx, b); err != nil {
+			return 0, err
+		}
+		if st, err = q.Ledger.Status(ctx, b.ID); err != nil {
+			return 0, err
+		}
+		if st.Pending > 0 {
+			return 0, ErrUnderWay
+		}
+	}
 	n, err := q.Ledger.Reopen(ctx, b, which)
-	if err != nil || n == 0 {
+	if err != nil {
 		return n, err
 	}
-	return n, q.Requeue(ctx, b)
+	// Also where nothing was reopened now: an earlier Retry may have been cut off.
+	_, err = q.revisit(ctx, b, func(ctx context.Context, k *pack) error {
+		// What supersedes the rows must be remembered as long as they live.
+		if err := q.Ledger.Observe(ctx, b, []ledger.CallRows{{Call: k.call, Rows: refs(k.rows)}}); err != nil {
+			return err
+		}
+		return q.revive(ctx, b, k)
+	})
+	return n, err
 }
 
 // Cancel makes sure that no row of the batch is sent any more. Rows that are

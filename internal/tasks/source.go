@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rollcall/internal/ledger"
 	"rollcall/internal/roster"
@@ -34,8 +35,10 @@ func newLayout(files []roster.File, o roster.Options) layout {
 
 // Sources reads the stored sources of one batch.
 type Sources struct {
+	// Files are the files with their columns, and those that options stood in for.
 	Files   []roster.File
 	schemas []*roster.Schema
+	extra   [][]string // the cells of the latter, by file
 }
 
 // SourcesOf returns the reader for a batch's sources.
@@ -57,8 +60,14 @@ func SourcesOf(b ledger.Batch) (*Sources, error) {
 		if err != nil {
 			return nil, fmt.Errorf("layout of batch %s: %w", b.ID, err)
 		}
-		s.Files = append(s.Files, roster.File{Name: f.Name, Columns: f.Columns})
+		names, values := schema.StandIns()
+		columns := slices.Concat(f.Columns, names)
+		if schema, err = roster.NewSchema(columns, o); err != nil {
+			return nil, fmt.Errorf("layout of batch %s: %w", b.ID, err)
+		}
+		s.Files = append(s.Files, roster.File{Name: f.Name, Columns: columns})
 		s.schemas = append(s.schemas, schema)
+		s.extra = append(s.extra, values)
 	}
 	return s, nil
 }
@@ -108,7 +117,7 @@ func (s *Sources) Rows(source []byte) ([]SourceRow, error) {
 		if r.File >= len(s.Files) || head[2] > len(source) {
 			return nil, errSource
 		}
-		r.Cells = make([]string, head[2])
+		r.Cells = make([]string, head[2], head[2]+len(s.extra[r.File]))
 		for i := range r.Cells {
 			n, err := num()
 			if err != nil {
@@ -120,6 +129,7 @@ func (s *Sources) Rows(source []byte) ([]SourceRow, error) {
 			r.Cells[i] = text[:n]
 			source, text = source[n:], text[n:]
 		}
+		r.Cells = append(r.Cells, s.extra[r.File]...)
 		rows = append(rows, r)
 	}
 	return rows, nil

@@ -19,6 +19,7 @@ type progress struct {
 	pending int64
 	quiet   int // sweeps without progress
 	next    int // quiet sweeps before it acts again
+	failed  bool
 }
 
 // sweep puts tasks back that are gone while their rows are pending, and closes
@@ -42,6 +43,7 @@ func (w *Worker) sweepOnce(ctx context.Context, seen map[string]*progress) error
 		return err
 	}
 	found := map[string]bool{}
+	// A batch that cannot be swept must not keep the others from it.
 	for _, st := range open {
 		found[st.ID] = true
 		p := seen[st.ID]
@@ -49,9 +51,14 @@ func (w *Worker) sweepOnce(ctx context.Context, seen map[string]*progress) error
 			p = &progress{pending: st.Pending, next: quietSweeps}
 			seen[st.ID] = p
 		}
-		if err := w.sweepBatch(ctx, st, p, now); err != nil {
-			return err
+		err := w.sweepBatch(ctx, st, p, now)
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
+		if err != nil && !p.failed {
+			w.log.Warn("a batch could not be swept: its lost tasks stay lost until that works", "batch", st.ID, "error", err)
+		}
+		p.failed = err != nil
 	}
 	for id := range seen {
 		if !found[id] {
@@ -69,7 +76,7 @@ func (w *Worker) sweepBatch(ctx context.Context, st ledger.Status, p *progress, 
 	case st.State == ledger.Stopped:
 		return w.queue.Cancel(ctx, st.Batch)
 	case st.Pending != p.pending:
-		*p = progress{pending: st.Pending, next: quietSweeps}
+		*p = progress{pending: st.Pending, next: quietSweeps, failed: p.failed}
 		return nil
 	}
 	p.quiet++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Worker struct {
 	// drop what it does. They outlive any single call, as the worker does.
 	quit, hard context.Context
 	up         atomic.Bool // Redis answered the last time it was asked
+	stuck      atomic.Bool // the last outcome could not be written
 	noToken    atomic.Bool // the last row that wanted a token got none
 }
 
@@ -99,11 +101,11 @@ func orDefault[T int | time.Duration](v, d T) T {
 	return v
 }
 
-// scope is what Graph throttles as one.
-func (w *Worker) scope(tenant string) string { return w.cfg.App + "/" + tenant }
+// scope is what Graph throttles as one. The case of a tenant does not matter.
+func (w *Worker) scope(tenant string) string { return w.cfg.App + "/" + strings.ToLower(tenant) }
 
-// Ready tells whether Redis answered lately and tasks are taken.
-func (w *Worker) Ready() bool { return w.up.Load() && w.quit.Err() == nil }
+// Ready tells whether Redis answered lately, takes outcomes, and tasks are taken.
+func (w *Worker) Ready() bool { return w.up.Load() && !w.stuck.Load() && w.quit.Err() == nil }
 
 // Run takes tasks until ctx ends, then finishes or hands back what is under way.
 func (w *Worker) Run(ctx context.Context) error {
@@ -162,7 +164,7 @@ func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
 }
 
 // panicWait is until a task is run again whose handler panicked.
-const panicWait = 30 * time.Second
+const panicWait = 10 * time.Second
 
 // watchRedis notes whether Redis answers, and says so once when that changes.
 func (w *Worker) watchRedis(ctx context.Context) {

@@ -2,7 +2,7 @@
 -- KEYS 1 meta, 2 counts, 3 the bucket
 -- ARGV 1 key life in seconds, 2 deadline ms, 3 letters of the outcomes
 -- returns how many rows were reopened, or -1 if the batch does not exist
-if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+if redis.call('HEXISTS', KEYS[1], 'rows') == 0 then return -1 end
 local reopened = 0
 local all = redis.call('HGETALL', KEYS[3])
 for i = 1, #all, 2 do

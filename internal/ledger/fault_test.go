@@ -1,0 +1,244 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/redistest"
+)
+
+// hook sees each command before it; an error stands for the command's.
+type hook struct{ before func(cmd redis.Cmder) error }
+
+func (h hook) DialHook(n redis.DialHook) redis.DialHook { return n }
+
+func (h hook) ProcessHook(n redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if err := h.before(cmd); err != nil {
+			cmd.SetErr(err)
+			return err
+		}
+		return n(ctx, cmd)
+	}
+}
+
+func (h hook) ProcessPipelineHook(n redis.ProcessPipelineHook) redis.ProcessPipelineHook { return n }
+
+func is(cmd redis.Cmder, s *redis.Script) bool {
+	return len(cmd.Args()) > 1 && cmd.Name() == "evalsha" && cmd.Args()[1] == s.Hash()
+}
+
+func another(t *testing.T, rdb *redis.Client) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(rdb.Options())
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// TestBeginAfterClaimRanOut: Redis is so slow that a claim runs out within Begin.
+func TestBeginAfterClaimRanOut(t *testing.T) {
+	rdb := redistest.Any(t)
+	l := New(rdb)
+	l.ClaimLife = 300 * time.Millisecond
+	b := batch(t, l, "b", 1)
+	observe(t, l, b, ref(1, "u"))
+	if err := inspectScript.Load(t.Context(), rdb).Err(); err != nil {
+		t.Fatal(err)
+	}
+	ranOut, goOn := make(chan struct{}), make(chan struct{})
+	slow := another(t, rdb)
+	slow.AddHook(hook{before: func(cmd redis.Cmder) error {
+		if is(cmd, inspectScript) {
+			close(ranOut)
+			<-goOn
+		}
+		return nil
+	}})
+	ls := New(slow)
+	ls.ClaimLife = l.ClaimLife
+	done := make(chan *Turn)
+	var ctx1 context.Context
+	var err1 error
+	go func() {
+		var turn *Turn
+		ctx1, turn, err1 = ls.Begin(context.Background(), b, "t/call", []RowRef{ref(1, "u")})
+		done <- turn
+	}()
+	<-ranOut
+	redistest.Eventually(t, 5*time.Second, "the claim runs out", func() bool {
+		_, second := begin(t, l, b, ref(1, "u"))
+		return second.Standings[0] == Ready
+	})
+	close(goOn)
+	first := <-done
+	if !errors.Is(err1, ErrClaimLost) {
+		t.Errorf("two turns are ready for one participant at once: %v, %v, %v", first, ctx1, err1)
+	}
+}
+
+// TestKeepMargin: the keeper of a claim must give up before the claim can have run out.
+func TestKeepMargin(t *testing.T) {
+	rdb := redistest.Any(t)
+	c := another(t, rdb)
+	l := New(c)
+	l.ClaimLife = 900 * time.Millisecond
+	b := batch(t, l, "b", 1)
+	var hang atomic.Bool
+	c.AddHook(ctxHook{&hang})
+	start := time.Now()
+	ctx, _ := begin(t, l, b, ref(1, "u"))
+	hang.Store(true)
+	<-ctx.Done()
+	hang.Store(false)
+	if d := time.Since(start); d > 850*time.Millisecond {
+		t.Errorf("given up after %s, the claim lasts 900ms", d)
+	}
+}
+
+// ctxHook hangs until the context of a command ends, as a Redis does that
+// accepts connections and answers nothing.
+type ctxHook struct{ hang *atomic.Bool }
+
+func (h ctxHook) DialHook(n redis.DialHook) redis.DialHook { return n }
+
+func (h ctxHook) ProcessHook(n redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if h.hang.Load() {
+			<-ctx.Done()
+			cmd.SetErr(ctx.Err())
+			return ctx.Err()
+		}
+		return n(ctx, cmd)
+	}
+}
+
+func (h ctxHook) ProcessPipelineHook(n redis.ProcessPipelineHook) redis.ProcessPipelineHook { return n }
+
+// TestReopenInterrupted: a retry that is interrupted must not leave rows pending in a batch that no list of open batches has.
+func TestReopenInterrupted(t *testing.T) {
+	rdb := redistest.Any(t)
+	c := another(t, rdb)
+	l := New(c)
+	b := batch(t, l, "b", 300)
+	if err := l.SettleUnsent(t.Context(), b, 1, 300, Row{Outcome: Exhausted}); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	c.AddHook(hook{before: func(cmd redis.Cmder) error {
+		if is(cmd, reopenScript) {
+			if n++; n == 2 {
+				return errors.New("connection lost")
+			}
+		}
+		return nil
+	}})
+	if _, err := l.Reopen(t.Context(), b, []Outcome{Exhausted}); err == nil {
+		t.Fatal("no error")
+	}
+	open, err := New(rdb).Open(t.Context())
+	st := status(t, l, b)
+	if err != nil || len(open) == 0 {
+		t.Errorf("%d rows are pending, open batches: %d %v", st.Pending, len(open), err)
+	}
+}
+
+// TestReopenAnswerLost: an answer is lost and go-redis sends the script again,
+// which then reopens nothing.
+func TestReopenAnswerLost(t *testing.T) {
+	rdb := redistest.Any(t)
+	c := another(t, rdb)
+	l := New(c)
+	b := batch(t, l, "b", 1)
+	if err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Exhausted}); err != nil {
+		t.Fatal(err)
+	}
+	// What go-redis does on a lost answer: the same command twice, the second answer counts.
+	_ = reopenScript.Run(t.Context(), rdb, []string{metaKey(b.ID), countsKey(b.ID), rowsKey(b.ID, 0)},
+		seconds(b.keyLife()), time.Now().Add(time.Hour).UnixMilli(), []byte{Exhausted.letter()}).Err()
+	n, err := l.Reopen(t.Context(), b, []Outcome{Exhausted})
+	open, _ := l.Open(t.Context())
+	if st := status(t, l, b); err != nil || st.Pending == 1 && len(open) == 0 {
+		t.Errorf("Reopen says %d, %d pending, %d open batches, %v", n, st.Pending, len(open), err)
+	}
+}
+
+// TestOpenRacesReopen: a batch is reopened while it is taken off the list.
+func TestOpenRacesReopen(t *testing.T) {
+	rdb := redistest.Any(t)
+	l := New(rdb)
+	b := batch(t, l, "b", 1)
+	if err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Exhausted}); err != nil {
+		t.Fatal(err)
+	}
+	// the writer of the last row died before it took it off the list
+	rdb.ZAdd(t.Context(), keyOpen, redis.Z{Score: 1, Member: b.ID})
+	c := another(t, rdb)
+	c.AddHook(hook{before: func(cmd redis.Cmder) error {
+		if cmd.Name() == "zrem" {
+			if _, err := l.Reopen(context.Background(), b, []Outcome{Exhausted}); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	}})
+	if _, err := New(c).Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	open, _ := l.Open(t.Context())
+	if st := status(t, l, b); st.Pending == 1 && len(open) == 0 {
+		t.Error("a batch with a pending row is in no list")
+	}
+}
+
+// TestMarkGone: sealing or cancelling a batch that is gone makes no batch of it
+// that would stand in the way of the next.
+func TestMarkGone(t *testing.T) {
+	for name, f := range map[string]func(*Ledger, Batch) error{
+		"seal":   func(l *Ledger, b Batch) error { return l.Seal(context.Background(), b, Totals{}) },
+		"cancel": func(l *Ledger, b Batch) error { return l.Cancel(context.Background(), b) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rdb := redistest.Any(t)
+			rdb.FlushDB(t.Context())
+			l := New(rdb)
+			b := batch(t, l, "b", 1)
+			rdb.FlushDB(t.Context())
+			err := f(l, b)
+			ttl := rdb.TTL(t.Context(), metaKey("b")).Val()
+			_, _, again := l.Create(t.Context(), b)
+			if err == nil || again != nil {
+				t.Errorf("%s of a batch that is gone: %v; TTL of its key %v; creating it again: %v", name, err, ttl, again)
+			}
+		})
+	}
+}
+
+// TestUnsentTime: rows that were never sent have a time, too.
+func TestUnsentTime(t *testing.T) {
+	l := New(redistest.Any(t))
+	b := batch(t, l, "b", 1)
+	if err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Expired}); err != nil {
+		t.Fatal(err)
+	}
+	if r := rows(t, l, b)[0]; r.At.IsZero() {
+		t.Error("finished at", r.At.Format(time.RFC3339))
+	}
+}
+
+// TestNewestExpired: the newest batch has expired, older ones are there.
+func TestNewestExpired(t *testing.T) {
+	rdb := redistest.Any(t)
+	l := New(rdb)
+	batch(t, l, "a", 1)
+	batch(t, l, "b", 1)
+	rdb.ZAdd(t.Context(), keyBatches, redis.Z{Score: 1, Member: "a"})
+	rdb.Del(t.Context(), metaKey("b"))
+	if got, _ := l.List(t.Context(), 1); len(got) != 1 {
+		t.Error("no batch is listed, but one is there")
+	}
+}

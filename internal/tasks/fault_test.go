@@ -1,0 +1,207 @@
+package tasks
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/graph"
+	"rollcall/internal/graph/graphsim"
+	"rollcall/internal/ledger"
+	"rollcall/internal/ratelimit"
+	"rollcall/internal/redistest"
+)
+
+// beforeHook sees each single command before it is sent.
+type beforeHook struct{ before func(redis.Cmder) }
+
+func (h beforeHook) DialHook(n redis.DialHook) redis.DialHook { return n }
+
+func (h beforeHook) ProcessHook(n redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { h.before(cmd); return n(ctx, cmd) }
+}
+
+func (h beforeHook) ProcessPipelineHook(n redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return n
+}
+
+func another(t *testing.T, rdb *redis.Client) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(rdb.Options())
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// TestPauseBeforeFirstRequest: a pause begins after a task has waited for its slot.
+func TestPauseBeforeFirstRequest(t *testing.T) {
+	rdb := redistest.Any(t)
+	var pausedUntil, inside atomic.Int64
+	w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if time.Now().UnixMilli() < pausedUntil.Load() {
+			inside.Add(1)
+		}
+		rw.WriteHeader(204)
+	}))
+	b := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	c := another(t, rdb)
+	l := ratelimit.New(rdb, 0)
+	var once atomic.Bool
+	c.AddHook(beforeHook{func(cmd redis.Cmder) {
+		for _, a := range cmd.Args() {
+			if s, ok := a.(string); ok && strings.HasSuffix(s, ":claims") && once.CompareAndSwap(false, true) {
+				pausedUntil.Store(time.Now().Add(1500 * time.Millisecond).UnixMilli())
+				_, _, _ = l.Pause(context.Background(), "test/", 1500*time.Millisecond, true)
+			}
+		}
+	}})
+	w.work(func(cfg *WorkerConfig) { cfg.Redis = c })
+	w.finish(b)
+	if inside.Load() > 0 {
+		t.Errorf("%d requests inside the pause", inside.Load())
+	}
+}
+
+type panicToken struct{ n atomic.Int64 }
+
+func (p *panicToken) Token(context.Context, string, bool) (string, error) {
+	if p.n.Add(1) == 1 {
+		panic("once")
+	}
+	return "t", nil
+}
+
+// TestPanic: a panic in a handler gives its claims up, and the row is done later.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, redistest.Any(t), graphsim.Config{})
+	b := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	w.work(func(cfg *WorkerConfig) { cfg.Graph.Tokens = &panicToken{} })
+	w.finish(b)
+	w.wantOutcomes(b, ledger.Removed)
+}
+
+// TestScopeCase: a tenant is one scope, however its id is written.
+func TestScopeCase(t *testing.T) {
+	rdb := redistest.Any(t)
+	w := newWorld(t, rdb, graphsim.Config{AutoCalls: true})
+	b := w.enqueue("action,tenant_id,call_id,participant_id\ndelete,81E74EF5-E8E2-4D94-9ED9-04759531985D,c,p\ndelete,81e74ef5-e8e2-4d94-9ed9-04759531985d,d,q\n")
+	w.work(func(cfg *WorkerConfig) { cfg.Rate = 100 })
+	w.finish(b)
+	keys := rdb.Keys(t.Context(), "rollcall:{s:*").Val()
+	if len(keys) != 1 {
+		t.Errorf("one tenant has %d limits: %q", len(keys), keys)
+	}
+}
+
+// TestSweepPoisoned: a batch that cannot be swept does not keep others from it.
+func TestSweepPoisoned(t *testing.T) {
+	rdb := redistest.Any(t)
+	w := newWorld(t, rdb, graphsim.Config{AutoCalls: true})
+	old := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	bad := w.enqueue("action,call_id,participant_id\ndelete,c,q\n")
+	w.dropQueue()
+	rdb.HSet(t.Context(), "rollcall:{b:"+bad.ID+"}:meta", "layout", `{"files":[{"name":"x","columns":["future"]}]}`, "deadline", 1)
+	w.work(func(cfg *WorkerConfig) { cfg.SweepEvery = 50 * time.Millisecond })
+	w.finish(old)
+}
+
+// TestGuestCase: ids that differ by case alone are one only where they are GUIDs.
+func TestGuestCase(t *testing.T) {
+	r := graph.Roster{Participants: []graph.Participant{{ID: "1", Identities: []graph.Identity{{Kind: graph.Guest, ID: "8:guest:aBcD"}}}}}
+	if got := find(r, graph.Guest, "8:guest:AbCd"); len(got) != 0 {
+		t.Error("another guest is removed; the ledger holds them for two")
+	}
+}
+
+// TestRetryAgain: a retry that was cut off is completed by the next, or by the
+// sweeper.
+func TestRetryAgain(t *testing.T) {
+	for left := 1; left < 12; left++ {
+		rdb := redistest.Any(t)
+		w := newWorld(t, rdb, graphsim.Config{AutoCalls: true})
+		b := w.enqueue(deletes(3, 1))
+		w.dropQueue()
+		if err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 3, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
+			t.Fatal(err)
+		}
+		c := another(t, rdb)
+		q, err := NewQueue(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.AddHook(&cutHook{left: left})
+		if _, err = q.Retry(t.Context(), b, []ledger.Outcome{ledger.Exhausted}); err == nil {
+			break
+		}
+		pending := w.status(b).Pending
+		n, err := w.q.Retry(t.Context(), b, []ledger.Outcome{ledger.Exhausted})
+		open, _ := w.q.Ledger.Open(t.Context())
+		tasks := rdb.Keys(t.Context(), "asynq:*:t:*").Val()
+		if err != nil || w.status(b).Pending != 3 || len(open) != 1 || len(tasks) == 0 {
+			t.Errorf("cut after %d commands with %d pending: the second retry says %d, %v; %d open batches, %d tasks",
+				left, pending, n, err, len(open), len(tasks))
+		}
+	}
+}
+
+// TestClaimLost: losing the claim in the middle of a request costs no attempt,
+// here the last.
+func TestClaimLost(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Any(t)
+	var n atomic.Int64
+	w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 1 {
+			rdb.Del(context.Background(), "rollcall:{c:/c}:claims")
+			<-r.Context().Done() // the worker hangs up
+			return
+		}
+		rw.WriteHeader(204)
+	}))
+	b := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	w.work(func(cfg *WorkerConfig) { cfg.MaxAttempts = 1; cfg.Graph.Timeout = 30 * time.Second })
+	w.finish(b)
+	w.wantOutcomes(b, ledger.Removed)
+}
+
+// TestRetryRemembers: what supersedes a row is remembered as long as the row
+// that is retried lives.
+func TestRetryRemembers(t *testing.T) {
+	w := newWorld(t, redistest.Any(t), graphsim.Config{})
+	b := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	if err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 1, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
+		t.Fatal(err)
+	}
+	const latest = "rollcall:{c:/c}:latest"
+	w.rdb.Expire(t.Context(), latest, time.Minute)
+	if n, err := w.q.Retry(t.Context(), b, []ledger.Outcome{ledger.Exhausted}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if life := w.rdb.TTL(t.Context(), latest).Val(); life < b.Expire+b.Keep-time.Minute {
+		t.Errorf("it is remembered for %s only", life)
+	}
+}
+
+// TestRetryOfCancelled: retrying a cancelled batch sends no row that was pending
+// when it was cancelled.
+func TestRetryOfCancelled(t *testing.T) {
+	w := newWorld(t, redistest.Any(t), graphsim.Config{})
+	b := w.enqueue(deletes(3, 3))
+	if err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 1, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.q.Ledger.Cancel(t.Context(), b); err != nil { // and cut off there
+		t.Fatal(err)
+	}
+	if n, err := w.q.Retry(t.Context(), b, []ledger.Outcome{ledger.Exhausted}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	w.work()
+	w.finish(b)
+	w.wantOutcomes(b, ledger.Removed, ledger.Cancelled, ledger.Cancelled)
+}
