@@ -26,7 +26,7 @@ type app struct {
 	json   bool
 	format string
 	only   string
-	limit  int64
+	last   int64
 }
 
 // commands are the words after 'batch'. needsID: nothing is changed by default.
@@ -47,16 +47,16 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	output := fs.Choice("output", "text", "text or json", "text", "json")
 	format := fs.Choice("format", "csv", "format of a report", report.Formats()...)
 	only := fs.String("only", "", "rows to report or retry")
-	limit := fs.Int64("limit", 100, "batches that list shows")
+	last := fs.Int64("last", 100, "batches that list shows")
 	if err := fs.Parse(c); err != nil {
 		return err
 	}
-	a := &app{c: c, json: *output == "json", format: *format, only: *only, limit: *limit}
-	word, id, err := arguments(fs.Args(), a)
+	a := &app{c: c, json: *output == "json", format: *format, only: *only, last: *last}
+	word, id, err := arguments(fs, a)
 	if err != nil {
 		return err
 	}
-	rdb, err := setup.Redis(ctx, c, fs.FlagSet, *url)
+	rdb, err := setup.Redis(ctx, c, fs, *url)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,8 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	return commands[word].run(a, ctx, st)
 }
 
-func arguments(args []string, a *app) (word, id string, err error) {
+func arguments(fs *cli.FlagSet, a *app) (word, id string, err error) {
+	args := fs.Args()
 	if len(args) == 0 {
 		return "", "", cli.Usagef("say what to do: list, status, watch, report, retry or cancel\nTry 'batch --help'.")
 	}
@@ -87,8 +88,8 @@ func arguments(args []string, a *app) (word, id string, err error) {
 		return "", "", cli.Usagef("too many arguments: batch %s takes one batch at most", word)
 	case command.needsID && len(args) < 2:
 		return "", "", cli.Usagef("batch %s needs the batch's id, as 'batch list' shows it", word)
-	case a.limit < 1:
-		return "", "", cli.Usagef("--limit must be at least 1")
+	case a.last < 1:
+		return "", "", cli.Usagef("--last must be at least 1")
 	}
 	switch word {
 	case "report":
@@ -103,7 +104,7 @@ func arguments(args []string, a *app) (word, id string, err error) {
 			return "", "", cli.Usagef("--only must be one of failed, expired, cancelled")
 		}
 	default:
-		if a.only != "" {
+		if fs.Given("only") {
 			return "", "", cli.Usagef("--only goes with report and retry")
 		}
 	}
@@ -132,7 +133,7 @@ func (a *app) find(ctx context.Context, id string) (ledger.Status, error) {
 }
 
 func (a *app) list(ctx context.Context) error {
-	all, err := a.q.Ledger.List(ctx, a.limit)
+	all, err := a.q.Ledger.List(ctx, a.last)
 	if err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (a *app) show(st ledger.Status) error {
 func (a *app) status(_ context.Context, st ledger.Status) error { return a.show(st) }
 
 func (a *app) watch(ctx context.Context, st ledger.Status) error {
-	st, err := view.Watch(ctx, a.c, a.q.Ledger, st.ID)
+	st, err := view.Watch(ctx, a.c, a.q.Ledger, st.ID, view.GoesOn(st.ID))
 	if err != nil {
 		return err
 	}

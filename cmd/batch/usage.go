@@ -20,7 +20,7 @@ Usage: batch list [flags]
   --format NAME         of a report: csv or json (csv)
   --only NAME           in a report: done, skipped, failed, pending or all (all)
                         for retry: failed, expired or cancelled (failed)
-  --limit N             batches that list shows (100)
+  --last N              batches that list shows (100)
   --help, --version
 
 A report of --only failed is a roster file: mend it and enqueue it.

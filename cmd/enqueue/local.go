@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,11 +48,11 @@ func (s *settings) runLocal(ctx context.Context, c *cli.Command, r tasks.Request
 	}
 	c.Printf("notice: --local keeps everything in this process: progress does not survive it; if it ends early, run the file again, which is safe\n")
 
-	ctx, stop := context.WithCancel(ctx)
+	wctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var g errgroup.Group
-	g.Go(func() error { return w.Run(ctx) })
-	err = s.enqueue(ctx, c, q, r, true)
+	g, gctx := errgroup.WithContext(wctx) // a worker that cannot run ends the wait
+	g.Go(func() error { return w.Run(gctx) })
+	err = s.enqueue(gctx, c, q, r, true)
 	stop()
-	return errors.Join(err, g.Wait())
+	return cmp.Or(g.Wait(), err)
 }

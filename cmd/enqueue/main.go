@@ -78,16 +78,19 @@ func (s *settings) parse(c *cli.Command) (roster.Options, error) {
 		return o, cli.Usagef("name a roster file, or '-' for standard input\nTry 'enqueue --help'.")
 	case *s.simulate && !*s.local:
 		return o, cli.Usagef("--simulate goes with --local")
-	case *s.report != "" && !*s.wait && !*s.local:
+	case s.fs.Given("report") && !*s.wait && !*s.local:
 		return o, cli.Usagef("--report goes with --wait: before the batch is finished there is nothing to report")
-	case *s.rejects != "" && !*s.skip:
+	case s.fs.Given("rejects") && !*s.skip:
 		return o, cli.Usagef("--rejects goes with --skip-invalid")
-	case *s.again && *s.key != "":
+	case *s.again && *s.key != "" && s.fs.Given("again") == s.fs.Given("key"):
 		return o, cli.Usagef("--again and --key contradict each other: one always makes a new batch, the other at most one")
 	case *s.expire < time.Second || *s.keep < time.Second:
 		return o, cli.Usagef("--expire and --keep must be at least 1s")
 	case *s.expire > maxLife || *s.keep > maxLife:
 		return o, cli.Usagef("--expire and --keep must be at most %s", maxLife)
+	}
+	if s.fs.Given("again") {
+		*s.key = "" // it came from the environment
 	}
 	o = roster.Options{CallID: *s.callID, TenantID: *s.tenantID, SkipInvalid: *s.skip}
 	if *s.action != "" {
@@ -121,7 +124,7 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	r := tasks.Request{
-		Input: in, Summary: sum, Options: o, Key: *s.key, Again: *s.again,
+		Input: in, Summary: sum, Options: o, Key: *s.key, Again: *s.again && *s.key == "",
 		Queue: *s.queue, Expire: *s.expire, Keep: *s.keep,
 	}
 	switch {
@@ -130,7 +133,7 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	case *s.local:
 		return s.runLocal(ctx, c, r)
 	}
-	rdb, err := setup.Redis(ctx, c, s.fs.FlagSet, *s.redis)
+	rdb, err := setup.Redis(ctx, c, s.fs, *s.redis)
 	if err != nil {
 		return err
 	}
@@ -161,7 +164,7 @@ func (s *settings) check(ctx context.Context, c *cli.Command, in *roster.Input, 
 			c.Printf("notice: %s\n", n)
 		}
 	}
-	if sum != nil && *s.rejects != "" {
+	if sum != nil && *s.skip && *s.rejects != "" {
 		if err := view.File(*s.rejects, func(w io.Writer) error { return writeRejects(ctx, w, in, o, sum) }); err != nil {
 			return nil, err
 		}
@@ -255,7 +258,11 @@ func (s *settings) enqueue(ctx context.Context, c *cli.Command, q *tasks.Queue, 
 		}
 		return nil
 	}
-	st, err := view.Watch(ctx, c, q.Ledger, b.ID)
+	afterwards := view.GoesOn(b.ID)
+	if *s.local {
+		afterwards = "the batch ended with this process; enqueueing the same file again is safe"
+	}
+	st, err := view.Watch(ctx, c, q.Ledger, b.ID, afterwards)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func run(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	log := flags.Logger(c)
-	rdb, err := setup.Redis(ctx, c, fs.FlagSet, *redisURL)
+	rdb, err := setup.Redis(ctx, c, fs, *redisURL)
 	if err != nil {
 		return err
 	}
@@ -100,28 +100,35 @@ func checkPolicy(ctx context.Context, rdb redis.UniversalClient, log *slog.Logge
 // runWorker runs the worker and its HTTP server until ctx ends or, with drain,
 // nothing is left to do.
 func runWorker(ctx context.Context, w *tasks.Worker, drain bool, listener net.Listener, p *pages) error {
-	ctx, stop := context.WithCancel(ctx)
+	inner, stop := context.WithCancel(ctx)
 	defer stop()
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(inner)
+	drained := false
 	g.Go(func() error { defer stop(); return w.Run(gctx) })
 	if listener != nil {
 		g.Go(func() error { return setup.Serve(gctx, listener, p.handler(), 30*time.Second) })
 	}
 	if drain {
-		g.Go(func() error { defer stop(); return waitDrained(gctx, w) })
+		g.Go(func() error { defer stop(); drained = waitDrained(gctx, w); return nil })
 	}
-	return g.Wait()
+	err := g.Wait()
+	if err == nil && drain && !drained {
+		return ctx.Err() // ended by a signal before it was done
+	}
+	return err
 }
 
-func waitDrained(ctx context.Context, w *tasks.Worker) error {
+// waitDrained waits until no batch has pending rows, and tells whether it came
+// to that.
+func waitDrained(ctx context.Context, w *tasks.Worker) bool {
 	for {
 		// An error is Redis being away: the worker waits for it, and says so.
 		if done, err := w.Drained(ctx); err == nil && done {
-			return nil
+			return true
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false
 		case <-time.After(drainEvery):
 		}
 	}

@@ -31,7 +31,8 @@ Credentials come from the environment or files only: AZURE_TENANT_ID,
 AZURE_CLIENT_ID, AZURE_CLIENT_SECRET (or a certificate, workload or managed
 identity), or ROLLCALL_TOKEN_FILE, a file with a ready token.
 
-Exit status: 0 ended or drained; 1 could not run; 2 usage.
+Exit status: 0 ended by a signal, or drained; 1 could not run; 2 usage; 130 ended by
+a signal before it was drained.
 
 Examples:
   # Against the simulator (graphsim --roster examples/roster.csv), until all is done:

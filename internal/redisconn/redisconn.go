@@ -31,6 +31,7 @@ func init() {
 
 // Options are the settings that a URL names.
 type Options struct {
+	single    *redis.Options // or, where it is nil:
 	universal redis.UniversalOptions
 	cluster   bool
 	shown     string
@@ -77,16 +78,7 @@ func parseSingle(raw string) (*Options, error) {
 	case o.TLSConfig != nil:
 		shown = "rediss" + strings.TrimPrefix(shown, "redis")
 	}
-	u := redis.UniversalOptions{
-		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
-	}
-	if o.Network == "unix" {
-		path := o.Addr
-		u.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: pingTimeout}).DialContext(ctx, "unix", path)
-		}
-	}
-	return &Options{universal: u, shown: shown, HasPassword: o.Password != ""}, nil
+	return &Options{single: o, shown: shown, HasPassword: o.Password != ""}, nil
 }
 
 // errUnreadable stands for every error of the URL parsers: theirs quote the
@@ -174,15 +166,22 @@ func Open(ctx context.Context, rawURL string) (redis.UniversalClient, error) {
 
 // Client returns a client for the URL without contacting Redis.
 func (o *Options) Client() redis.UniversalClient {
-	u := o.universal
-	u.ClientName = "rollcall"
-	u.ContextTimeoutEnabled = true
 	// A feature of one vendor's service; elsewhere it is a refused command for
 	// every connection.
-	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	notices := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	if o.single != nil {
+		single := *o.single
+		single.ClientName, single.ContextTimeoutEnabled, single.MaintNotificationsConfig = clientName, true, notices
+		return redis.NewClient(&single)
+	}
+	u := o.universal
+	u.ClientName, u.ContextTimeoutEnabled, u.MaintNotificationsConfig = clientName, true, notices
 	if o.cluster {
 		// A cluster named by one address is still a cluster.
 		return redis.NewClusterClient(u.Cluster())
 	}
 	return redis.NewUniversalClient(&u)
 }
+
+// clientName is how connections appear in Redis' CLIENT LIST.
+const clientName = "rollcall"

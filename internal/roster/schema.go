@@ -65,8 +65,6 @@ func NewSchema(columns []string, o Options) (*Schema, error) {
 	return s, nil
 }
 
-// missing lists the columns that the header should have, and settles where
-// rows without a target are reported.
 // StandIns are the columns that the options stand in for, with their values: with
 // them added, the file can be read without the options.
 func (s *Schema) StandIns() (names, values []string) {
@@ -81,6 +79,8 @@ func (s *Schema) StandIns() (names, values []string) {
 	return names, values
 }
 
+// missing lists the columns that the header should have, and settles where
+// rows without a target are reported.
 func (s *Schema) missing() []CellError {
 	var errs []CellError
 	if s.at[colAction] < 0 && s.action == 0 {

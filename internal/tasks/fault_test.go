@@ -41,7 +41,7 @@ func another(t *testing.T, rdb *redis.Client) *redis.Client {
 func TestPauseBeforeFirstRequest(t *testing.T) {
 	rdb := redistest.Any(t)
 	var pausedUntil, inside atomic.Int64
-	w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		if time.Now().UnixMilli() < pausedUntil.Load() {
 			inside.Add(1)
 		}

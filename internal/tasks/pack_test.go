@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,29 @@ func TestTaskRoundTrip(t *testing.T) {
 		got.batch.ID != "b" || got.batch.Base != 1<<40 || got.batch.Expire != time.Hour || got.batch.Keep != 2*time.Hour {
 		t.Errorf("%+v", got)
 	}
+}
+
+func FuzzReadTask(f *testing.F) {
+	f.Add([]byte(`{"b":"x","q":1,"x":60,"k":60,"t":"t","c":"c","r":[{"n":1,"k":1,"i":"u"},{"n":2,"p":"p"}]}`))
+	f.Add([]byte(`{"b":"x","c":"c","r":[]}`))
+	f.Add([]byte(`{"r":[{"k":999}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, err := readTask(asynq.NewTask(typeDelete, b))
+		if err == nil && (got.batch.ID == "" || len(got.rows) == 0 || got.rows[0].CallID == "") {
+			t.Errorf("read as %+v", got)
+		}
+	})
+}
+
+func FuzzCheckBatchID(f *testing.F) {
+	f.Add(Identity{}.BatchID())
+	f.Add("{b:x}:meta0000000000")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		if CheckBatchID(s) == nil && (len(s) != batchIDLen || strings.ContainsAny(s, "{}:* \n")) {
+			t.Errorf("%q passes for a batch id", s)
+		}
+	})
 }
 
 func TestSources(t *testing.T) {

@@ -125,6 +125,7 @@ func Run(ctx context.Context, c *Command, run func(ctx context.Context, c *Comma
 type FlagSet struct {
 	*pflag.FlagSet
 	usage string
+	given map[string]bool
 }
 
 // NewFlagSet returns an empty flag set. usage is printed by --help as it is.
@@ -134,8 +135,12 @@ func NewFlagSet(name, usage string) *FlagSet {
 	fs.Usage = func() {}
 	fs.BoolP("help", "h", false, "print this text")
 	fs.Bool("version", false, "print the version")
-	return &FlagSet{FlagSet: fs, usage: usage}
+	return &FlagSet{FlagSet: fs, usage: usage, given: map[string]bool{}}
 }
+
+// Given tells whether the flag was written on the command line. What is set by
+// environment may be meant for other commands, so it contradicts nothing.
+func (fs *FlagSet) Given(name string) bool { return fs.given[name] }
 
 // Parse reads c.Args and then, for flags not given, the environment. After
 // --help or --version it returns an error that ends the program with status 0;
@@ -152,6 +157,7 @@ func (fs *FlagSet) Parse(c *Command) error {
 	case version:
 		return printed(fmt.Fprintf(c.Stdout, "%s %s\n", fs.Name(), Version()))
 	}
+	fs.Visit(func(f *pflag.Flag) { fs.given[f.Name] = true })
 	fs.VisitAll(func(f *pflag.Flag) {
 		if f.Changed || err != nil || f.Name == "help" || f.Name == "version" {
 			return

@@ -22,19 +22,13 @@ func RedisFlag(fs *pflag.FlagSet) *string {
 
 // Redis connects to the Redis that --redis names. A URL that cannot be read is a
 // mistake in usage.
-func Redis(ctx context.Context, c *cli.Command, fs *pflag.FlagSet, url string) (redis.UniversalClient, error) {
+func Redis(ctx context.Context, c *cli.Command, fs *cli.FlagSet, url string) (redis.UniversalClient, error) {
 	o, err := redisconn.Parse(url)
 	if err != nil {
 		return nil, cli.Usagef("--redis: %w", err)
 	}
-	if o.HasPassword && fromArgs(c, fs) {
+	if o.HasPassword && fs.Given("redis") {
 		c.Printf("notice: a password on the command line can be read by other users of this machine: set ROLLCALL_REDIS instead\n")
 	}
 	return redisconn.Open(ctx, url)
-}
-
-// fromArgs tells whether --redis was written as a flag, not in the environment.
-func fromArgs(c *cli.Command, fs *pflag.FlagSet) bool {
-	f := fs.Lookup("redis")
-	return f != nil && f.Changed && c.Env(cli.EnvName("redis")) != f.Value.String()
 }

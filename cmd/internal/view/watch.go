@@ -22,9 +22,9 @@ const (
 )
 
 // Watch shows progress on standard error until no row of the batch is pending.
-// While Redis does not answer it waits; if ctx ends first, it says how to come
-// back.
-func Watch(ctx context.Context, c *cli.Command, l *ledger.Ledger, batch string) (ledger.Status, error) {
+// While Redis does not answer it waits. If ctx ends first, it says afterwards,
+// which tells how to come back, and returns the error of ctx.
+func Watch(ctx context.Context, c *cli.Command, l *ledger.Ledger, batch, afterwards string) (ledger.Status, error) {
 	var show meter
 	defer func() { show.end() }()
 	away := false
@@ -33,7 +33,7 @@ func Watch(ctx context.Context, c *cli.Command, l *ledger.Ledger, batch string) 
 		switch {
 		case ctx.Err() != nil:
 			show.end()
-			c.Printf("batch %s goes on without this command; come back with: batch watch %s\n", batch, batch)
+			c.Printf("%s\n", afterwards)
 			return st, ctx.Err()
 		case errors.Is(err, ledger.ErrNoBatch):
 			return st, err
@@ -58,6 +58,11 @@ func Watch(ctx context.Context, c *cli.Command, l *ledger.Ledger, batch string) 
 		}
 		timer.Stop()
 	}
+}
+
+// GoesOn is what Watch says afterwards of a batch that workers carry out.
+func GoesOn(batch string) string {
+	return fmt.Sprintf("batch %s goes on without this command; come back with: batch watch %s", batch, batch)
 }
 
 // meter is a progress bar on a terminal and lines elsewhere.
