@@ -498,7 +498,7 @@ func TestInterruptedEnqueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cuts := []int{0, 1, 2, 3, 4, 5, 20, 40, whole.seen / 4, whole.seen / 2, whole.seen * 3 / 4, whole.seen * 9 / 10}
+	cuts := []int{0, 1, 3, 5, 20, whole.seen / 4, whole.seen / 2, whole.seen * 3 / 4, whole.seen * 9 / 10}
 	for _, left := range cuts {
 		t.Run(fmt.Sprintf("%d of %d", left, whole.seen), func(t *testing.T) {
 			t.Parallel()
