@@ -96,6 +96,9 @@ func arguments(fs *cli.FlagSet, a *app) (word, id string, err error) {
 		if a.only == "" {
 			a.only = "all"
 		}
+		if a.json && fs.Given("output") && !fs.Changed("format") {
+			a.format = "json"
+		}
 		if !slices.Contains(report.Only(), a.only) {
 			return "", "", cli.Usagef("--only must be one of done, skipped, failed, pending, all")
 		}

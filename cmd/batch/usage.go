@@ -17,7 +17,7 @@ Usage: batch list [flags]
   --redis URL           redis:// rediss:// redis-sentinel:// redis-cluster://
                         (redis://127.0.0.1:6379/0)
   --output NAME         text or json (text)
-  --format NAME         of a report: csv or json (csv)
+  --format NAME         of a report: csv or json (csv; json with --output json)
   --only NAME           in a report: done, skipped, failed, pending or all (all)
                         for retry: failed, expired or cancelled (failed)
   --last N              batches that list shows (100)
