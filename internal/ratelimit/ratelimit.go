@@ -122,9 +122,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // Pause stops the scope in every worker. known tells whether Graph named the
-// time; without it, or with a time of 0, the pause is 1 s and doubles with each further one. A longer
-// pause that already runs stays. It returns how long the scope is now paused,
-// and whether this call made it so.
+// time; without it, or with a time of 0, the pause is 1 s and doubles with each
+// further one. A longer pause that already runs stays. It returns how long the
+// scope is now paused, and whether this call made it so.
 func (l *Limiter) Pause(ctx context.Context, scope string, d time.Duration, known bool) (left time.Duration, began bool, err error) {
 	ms := min(max(d, 0), MaxPause).Milliseconds()
 	if !known || ms == 0 {
@@ -136,6 +136,3 @@ func (l *Limiter) Pause(ctx context.Context, scope string, d time.Duration, know
 	}
 	return time.Duration(got[0]) * time.Millisecond, got[1] == 1, nil
 }
-
-// Rate is the ceiling in requests a second, 0 if there is none.
-func (l *Limiter) Rate() float64 { return l.rate }

@@ -205,3 +205,27 @@ func TestRetryOfCancelled(t *testing.T) {
 	w.finish(b)
 	w.wantOutcomes(b, ledger.Removed, ledger.Cancelled, ledger.Cancelled)
 }
+
+// TestSweepRacesRetry: the sweeper has read that a batch is cancelled, and the
+// batch is retried before it acts. It must not cancel the retried rows.
+func TestSweepRacesRetry(t *testing.T) {
+	w := newWorld(t, redistest.Any(t), graphsim.Config{})
+	b := w.enqueue(deletes(3, 1))
+	if err := w.q.Cancel(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	read := w.status(b)
+	if n, err := w.q.Retry(t.Context(), b, []ledger.Outcome{ledger.Cancelled}); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	sweeper, err := NewWorker(WorkerConfig{Redis: w.rdb, Graph: graph.Config{BaseURL: w.url, Tokens: staticToken{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sweeper.sweepBatch(t.Context(), read, &progress{}, b.CreatedAt); err != nil {
+		t.Fatal(err)
+	}
+	w.work()
+	w.finish(b)
+	w.wantOutcomes(b, ledger.Removed, ledger.Removed, ledger.Removed)
+}

@@ -247,11 +247,7 @@ func testQueueLost(t *testing.T, rdb *redis.Client) {
 	b := w.enqueue(deletes(700, 7))
 	w.dropQueue()
 	w.work(func(c *WorkerConfig) { c.SweepEvery = 50 * time.Millisecond })
-	w.finish(b)
-	if n := w.status(b).Outcomes[ledger.Removed]; n != 700 {
-		t.Errorf("%d removed", n)
-	}
-	w.wantOnce()
+	w.wantRemoved(b, 700)
 }
 
 func testArchived(t *testing.T, rdb *redis.Client) {
@@ -387,11 +383,7 @@ func testShutdown(t *testing.T, rdb *redis.Client) {
 		stop()
 	}
 	w.work()
-	w.finish(b)
-	if n := w.status(b).Outcomes[ledger.Removed]; n != 400 {
-		t.Errorf("%d removed", n)
-	}
-	w.wantOnce()
+	w.wantRemoved(b, 400)
 }
 
 func testTokenLate(t *testing.T, rdb *redis.Client) {
@@ -468,11 +460,7 @@ func TestRedisRestart(t *testing.T) {
 	close(release)
 	redistest.Eventually(t, 20*time.Second, "Graph has answered them", func() bool { return sim.Counters().Requests >= 16 })
 	server.Start()
-	w.finish(b)
-	if n := w.status(b).Outcomes[ledger.Removed]; n != 320 {
-		t.Errorf("outcomes %v", w.status(b).Outcomes)
-	}
-	w.wantOnce()
+	w.wantRemoved(b, 320)
 }
 
 // TestInterruptedEnqueue cuts an enqueue off at points from its first command on
@@ -510,11 +498,7 @@ func TestInterruptedEnqueue(t *testing.T) {
 			}
 			w.work()
 			b := w.put(r)
-			w.finish(b)
-			if n := w.status(b).Outcomes[ledger.Removed]; n != int64(rows) {
-				t.Errorf("%d of %d removed", n, rows)
-			}
-			w.wantOnce()
+			w.wantRemoved(b, int64(rows))
 		})
 	}
 }

@@ -94,7 +94,7 @@ func (q *Queue) Retry(ctx context.Context, b ledger.Batch, which []ledger.Outcom
 	}
 	if st.State == ledger.Stopped && st.Pending > 0 {
 		// Reopening would un-cancel rows that were never to be sent.
-		if err := q.Cancel(ctx, b); err != nil {
+		if err := q.closeCancelled(ctx, b); err != nil {
 			return 0, err
 		}
 		if st, err = q.Ledger.Status(ctx, b.ID); err != nil {
@@ -125,6 +125,12 @@ func (q *Queue) Cancel(ctx context.Context, b ledger.Batch) error {
 	if err := q.Ledger.Cancel(ctx, b); err != nil {
 		return err
 	}
+	return q.closeCancelled(ctx, b)
+}
+
+// closeCancelled gives pending rows of a batch that was cancelled their outcome.
+// It does not cancel: the batch may have been retried since the caller looked.
+func (q *Queue) closeCancelled(ctx context.Context, b ledger.Batch) error {
 	return q.close(ctx, b, ledger.Row{Outcome: ledger.Cancelled, Detail: "the batch was cancelled"})
 }
 

@@ -74,7 +74,7 @@ func (w *Worker) sweepBatch(ctx context.Context, st ledger.Status, p *progress, 
 		w.log.Info("the deadline of a batch is over: what is pending expires", "batch", st.ID, "pending", st.Pending)
 		return w.queue.close(ctx, st.Batch, ledger.Row{Outcome: ledger.Expired, Detail: "never enqueued: its enqueue was interrupted and not run again"})
 	case st.State == ledger.Stopped:
-		return w.queue.Cancel(ctx, st.Batch)
+		return w.queue.closeCancelled(ctx, st.Batch)
 	case st.Pending != p.pending:
 		*p = progress{pending: st.Pending, next: quietSweeps, failed: p.failed}
 		return nil

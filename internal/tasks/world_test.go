@@ -192,6 +192,17 @@ func (w *world) wantOnce() {
 	}
 }
 
+// wantRemoved waits for the batch and makes sure that all its n rows were
+// removed, each by one request.
+func (w *world) wantRemoved(b ledger.Batch, n int64) {
+	w.t.Helper()
+	w.finish(b)
+	if st := w.status(b); st.Outcomes[ledger.Removed] != n {
+		w.t.Errorf("outcomes are %v, want %d removed", st.Outcomes, n)
+	}
+	w.wantOnce()
+}
+
 // deletes is a file of n deletes over some calls.
 func deletes(n, calls int) string {
 	var b strings.Builder
