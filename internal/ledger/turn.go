@@ -92,10 +92,8 @@ func (l *Ledger) Begin(ctx context.Context, b Batch, call string, refs []RowRef)
 		return nil, nil, err
 	}
 	err = t.decide(ctx, verdicts)
-	if life := l.claimLife(); err == nil && time.Since(t.claimed) > life*2/3 {
-		// Redis was slow: by the time the first request is on its way, the
-		// claims may be somebody else's.
-		err = ErrClaimLost
+	if err == nil {
+		err = t.fresh()
 	}
 	if err != nil {
 		// The claims run out by themselves if Redis cannot be told.
@@ -114,6 +112,15 @@ func (l *Ledger) claimLife() time.Duration {
 		return l.ClaimLife
 	}
 	return DefaultClaimLife
+}
+
+// fresh returns ErrClaimLost if Redis was so slow that the claims may be somebody
+// else's by the time they are used.
+func (t *Turn) fresh() error {
+	if time.Since(t.claimed) > t.l.claimLife()*2/3 {
+		return ErrClaimLost
+	}
+	return nil
 }
 
 // Verdicts of claim.lua.
@@ -159,6 +166,9 @@ func fieldsOf(r RowRef) []string {
 func (t *Turn) decide(ctx context.Context, verdicts []int64) error {
 	state, err := t.inspect(ctx)
 	if err != nil {
+		return err
+	}
+	if err := t.fresh(); err != nil {
 		return err
 	}
 	var settle []Settlement

@@ -141,7 +141,7 @@ func (f *flight) send(ctx context.Context, progress func(int64)) error {
 	if err := l.Observe(ctx, f.batch, calls); err != nil {
 		return err
 	}
-	err := each(ctx, f.packs, func(ctx context.Context, k *pack) error {
+	err := each(ctx, f.packs, senders, func(ctx context.Context, k *pack) error {
 		_, err := f.q.send(ctx, f.batch, k)
 		return err
 	})

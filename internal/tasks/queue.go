@@ -41,10 +41,10 @@ func NewQueue(rdb redis.UniversalClient) (*Queue, error) {
 	return q, nil
 }
 
-// each calls f for every pack, many at a time.
-func each(ctx context.Context, packs []*pack, f func(ctx context.Context, k *pack) error) error {
+// each calls f for every pack, some at a time.
+func each(ctx context.Context, packs []*pack, some int, f func(ctx context.Context, k *pack) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(senders)
+	g.SetLimit(some)
 	for _, k := range packs {
 		g.Go(func() error { return f(ctx, k) })
 	}

@@ -8,6 +8,10 @@ import (
 	"rollcall/internal/ledger"
 )
 
+// visitors is how many packs are revisited at once: fewer than a client has
+// connections, or claims would age while their holder waits for one.
+const visitors = 8
+
 // revisit packs the rows of a batch as its enqueue did and calls f for the packs
 // that have pending rows, many at a time. It returns the number of the first
 // row whose source was never stored (Rows+1 if all were).
@@ -34,7 +38,7 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, f func(ctx context.
 		if len(ready) < least {
 			return nil
 		}
-		err := each(ctx, ready, f)
+		err := each(ctx, ready, visitors, f)
 		ready = ready[:0]
 		return err
 	}
