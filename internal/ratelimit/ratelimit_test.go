@@ -183,10 +183,10 @@ func testPauseDuringWait(t *testing.T, rdb *redis.Client) {
 	if err := l.Wait(t.Context(), "s", 0); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- l.Wait(t.Context(), "s", 0) }()
 	// The second caller has its slot when 'next' has moved on to the third.
 	first := rdb.HGet(t.Context(), key("s"), "next").Val()
+	done := make(chan error, 1)
+	go func() { done <- l.Wait(t.Context(), "s", 0) }()
 	redistest.Eventually(t, 5*time.Second, "the caller has a slot", func() bool {
 		return rdb.HGet(t.Context(), key("s"), "next").Val() != first
 	})
