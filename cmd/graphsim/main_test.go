@@ -48,8 +48,12 @@ func TestHelp(t *testing.T) {
 		t.Errorf("help does not end with the example:\n%s", out)
 	}
 	s, err := parseSettings(&cli.Command{Env: func(string) string { return "" }})
-	if err != nil || s.listen != "127.0.0.1:8089" {
+	if err != nil || s.listen != "127.0.0.1:8089" || s.sim.FailFast {
 		t.Errorf("defaults: %+v, %v", s, err)
+	}
+	c, _, _ = command("--fail-fast")
+	if s, err := parseSettings(c); err != nil || !s.sim.FailFast {
+		t.Errorf("--fail-fast: %+v, %v", s, err)
 	}
 }
 

@@ -34,6 +34,7 @@ func parseSettings(c *cli.Command) (*settings, error) {
 	fs.Float64Var(&s.sim.AnswerRate, "answer", 0, "")
 	fs.Float64Var(&s.sim.DeclineRate, "decline", 0, "")
 	fs.Float64Var(&s.sim.NoAnswerRate, "no-answer", 0, "")
+	fs.BoolVar(&s.sim.FailFast, "fail-fast", false, "")
 	fs.Uint64Var(&s.sim.Seed, "seed", 1, "")
 	tokenFile := fs.String("token-file", "", "")
 	fs.DurationVar(&s.sim.Latency, "latency", 20*time.Millisecond, "")

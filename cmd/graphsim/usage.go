@@ -18,6 +18,8 @@ How people answer:
   --answer SHARE        share that answers (what the others leave of 1)
   --decline SHARE       share that declines (0)
   --no-answer SHARE     share that never answers (0)
+  --fail-fast           an operation fails with the first invitee who does,
+                        while the others ring on
   --seed N              makes a run repeat (1)
 
 How the service behaves:
@@ -43,8 +45,10 @@ Every flag can be set by environment: --retry-after is ROLLCALL_RETRY_AFTER.
 While it runs: GET /_sim/state and /_sim/requests show what has happened;
 POST /_sim/calls, /_sim/faults and /_sim/end?call=ID change it.
 
-Ids that begin with refuses- decline, noanswer- never answer; calls that begin
-with ended- do not exist; whom a delete names as gone-… is not there.
+Ids that begin with refuses- decline, noanswer- never answer, malformed- have
+the whole invite refused; calls that begin with ended- do not exist, with peer-
+are no group calls: one participant an invite; whom a delete names as gone-… is
+not there.
 
 Examples:
   graphsim --auto-calls --limit 200/s --fault invite.lost=0.01

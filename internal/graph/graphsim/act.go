@@ -11,10 +11,13 @@ import (
 // shown is how many entries of a roster Graph shows.
 const shown = 100
 
-// ring accepts an invitation. Graph answers before anyone has.
+// ring accepts an invitation, or refuses it as a whole. Graph answers before anyone has.
 func (s *Sim) ring(m *meeting, inv *invite, origin string, now time.Time) reply {
+	if bad := inv.refused(m.id); bad != nil {
+		return refusal(*bad)
+	}
 	s.sweep(m, now)
-	op := &operation{id: s.newID(), clientContext: inv.clientContext, pending: len(inv.who)}
+	op := &operation{id: s.newID(), clientContext: inv.clientContext, pending: len(inv.who), failFast: s.cfg.FailFast}
 	m.ops[op.id] = op
 	m.opOrder = append(m.opOrder, op)
 	for _, p := range inv.who {
@@ -30,6 +33,16 @@ func (s *Sim) ring(m *meeting, inv *invite, origin string, now time.Time) reply 
 	r := jsonReply(entity("inviteParticipantsOperation", wire))
 	r.headers().Set("Location", origin+"/v1.0/communications/calls/"+url.PathEscape(m.id)+"/operations/"+op.id)
 	return r
+}
+
+// Fate is what an invitation of an identity to a call leads to: "answers",
+// "declines" or "no answer"; "" if it is refused and rings nobody.
+func (s *Sim) Fate(call, kind, identity string) string {
+	if strings.HasPrefix(call, "ended-") || malformed(identity) {
+		return ""
+	}
+	out, _ := s.decide(call, Participant{Kind: kind, Identity: identity})
+	return [...]string{answers: "answers", declines: "declines", noAnswer: "no answer"}[out]
 }
 
 // decide is the fate of an invitation: it depends on who it is, not on when.

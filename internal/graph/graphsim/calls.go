@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,6 +50,7 @@ type meeting struct {
 	ops      map[string]*operation
 	opOrder  []*operation   // by age
 	rings    map[string]int // by identity
+	joined   map[string]bool
 }
 
 type outcome int
@@ -73,6 +75,7 @@ type operation struct {
 	code              int // of the first failure
 	message           string
 	finished          time.Time
+	failFast          bool
 }
 
 func newMeeting(id string) *meeting {
@@ -82,6 +85,7 @@ func newMeeting(id string) *meeting {
 		identity: map[string]int{},
 		ops:      map[string]*operation{},
 		rings:    map[string]int{},
+		joined:   map[string]bool{},
 	}
 }
 
@@ -126,12 +130,21 @@ func (m *meeting) settle(now time.Time, newID func() string) {
 	if len(m.ringing) == 0 || now.Before(m.nextDue) {
 		return
 	}
+	var due []*invitation
 	still := m.ringing[:0]
 	for _, inv := range m.ringing {
 		if now.Before(inv.due) {
 			still = append(still, inv)
-			continue
+		} else {
+			due = append(due, inv)
 		}
+	}
+	clear(m.ringing[len(still):])
+	m.ringing = still
+	m.schedule()
+	// Who was first must not depend on when someone looks.
+	slices.SortStableFunc(due, func(a, b *invitation) int { return a.due.Compare(b.due) })
+	for _, inv := range due {
 		switch inv.outcome {
 		case answers:
 			// Someone already here does not come a second time.
@@ -141,6 +154,7 @@ func (m *meeting) settle(now time.Time, newID func() string) {
 				}
 				m.add(inv.who)
 			}
+			m.joined[inv.who.key()] = true
 			inv.op.end(inv.due, 0, "")
 		case declines:
 			inv.op.end(inv.due, 403, failure(inv.who, "Participant declined the invitation."))
@@ -148,9 +162,6 @@ func (m *meeting) settle(now time.Time, newID func() string) {
 			inv.op.end(inv.due, 412, failure(inv.who, "No answer from the participant."))
 		}
 	}
-	clear(m.ringing[len(still):])
-	m.ringing = still
-	m.schedule()
 }
 
 func (m *meeting) schedule() {
@@ -177,17 +188,20 @@ func (m *meeting) cancel(participant string, now time.Time) bool {
 
 // end ends the part of an operation that is about one participant.
 func (o *operation) end(at time.Time, code int, message string) {
+	if !o.over() && at.After(o.finished) {
+		o.finished = at
+	}
 	if o.pending--; code != 0 && o.code == 0 {
 		o.code, o.message = code, message
 	}
-	if at.After(o.finished) {
-		o.finished = at
-	}
 }
+
+// over tells whether the status is final.
+func (o *operation) over() bool { return o.pending == 0 || o.failFast && o.code != 0 }
 
 func (o *operation) status() string {
 	switch {
-	case o.pending > 0:
+	case !o.over():
 		return "Running"
 	case o.code != 0:
 		return "Failed"

@@ -26,8 +26,12 @@ type Config struct {
 	// AnswerRate, DeclineRate and NoAnswerRate are the shares of identities that
 	// do so. An AnswerRate of 0 is what the others leave of 1.
 	AnswerRate, DeclineRate, NoAnswerRate float64
-	Limit                                 Limit
-	Faults                                Faults
+	// FailFast makes an operation fail with the first of its invitees who does,
+	// while the others ring on: they may still join, whatever it says. By default
+	// an operation runs until nobody of it is rung any more.
+	FailFast bool
+	Limit    Limit
+	Faults   Faults
 	// Slow is how much longer a request with the fault "slow" takes. Default 2 s.
 	Slow time.Duration
 	// AutoCalls makes a call exist when it is first named.

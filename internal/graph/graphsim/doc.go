@@ -14,10 +14,12 @@
 //
 // Some ids have a meaning of their own:
 //
-//	refuses-…   an identity that declines
-//	noanswer-…  an identity that never answers
-//	ended-…     a call that does not exist and is never made
-//	gone-…      a participant or identity that Seed never puts on a roster
+//	refuses-…    an identity that declines
+//	noanswer-…   an identity that never answers
+//	malformed-…  an identity that Graph refuses, with the whole invite it is in
+//	ended-…      a call that does not exist and is never made
+//	peer-…       a call that is no group call: one participant an invite
+//	gone-…       a participant or identity that Seed never puts on a roster
 //
 // The package must not know Redis, queues, batches or outcomes, nor the client
 // it is there to test.

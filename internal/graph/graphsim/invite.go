@@ -24,6 +24,8 @@ type invite struct {
 
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
+var errIdentity = badRequest("An identity is not valid.")
+
 // identityKinds are the members of Graph's identity sets.
 var identityKinds = map[string]bool{
 	"user": true, "application": true, "device": true, "phone": true, "guest": true,
@@ -116,7 +118,7 @@ func parseInvitee(raw json.RawMessage) (Participant, *apiError) {
 			DisplayName string `json:"displayName"`
 		}
 		if !identityKinds[kind] || json.Unmarshal(value, &who) != nil || who.ID == "" {
-			return p, badRequest("An identity is not valid.")
+			return p, errIdentity
 		}
 		if p.Kind != "" {
 			return p, badRequest("A participant has more than one identity.")
@@ -135,5 +137,20 @@ func parseInvitee(raw json.RawMessage) (Participant, *apiError) {
 }
 
 func special(id string) bool {
-	return strings.HasPrefix(id, "refuses-") || strings.HasPrefix(id, "noanswer-") || strings.HasPrefix(id, "gone-")
+	return strings.HasPrefix(id, "refuses-") || strings.HasPrefix(id, "noanswer-") || strings.HasPrefix(id, "gone-") || malformed(id)
+}
+
+func malformed(id string) bool { return strings.HasPrefix(id, "malformed-") }
+
+// refused is why a valid body is refused by this call, nil if it is not.
+func (inv *invite) refused(call string) *apiError {
+	if len(inv.who) > 1 && strings.HasPrefix(call, "peer-") {
+		return badRequest("The call is not a group call: only one participant can be invited by one request.")
+	}
+	for _, p := range inv.who {
+		if malformed(p.Identity) {
+			return errIdentity
+		}
+	}
+	return nil
 }

@@ -20,6 +20,8 @@ type Record struct {
 	// Participants are the identities of an invite ("user:<id>", also
 	// "participant:<id>" for those with a participantId) or "participant:<id>".
 	Participants []string `json:"participants,omitempty"`
+	// ClientContext is that of an invite.
+	ClientContext string `json:"client_context,omitempty"`
 	// Status is what was answered, 0 if the connection was closed.
 	Status  int    `json:"status"`
 	Code    string `json:"code,omitempty"`
@@ -40,11 +42,14 @@ type State struct {
 
 // CallState is one call.
 type CallState struct {
-	Ended        bool             `json:"ended"`
-	Participants []Participant    `json:"participants"`
-	Ringing      []string         `json:"ringing"` // identities
-	Rings        map[string]int   `json:"rings"`   // by identity: times rung in all
-	Operations   []OperationState `json:"operations"`
+	Ended        bool           `json:"ended"`
+	Participants []Participant  `json:"participants"`
+	Ringing      []string       `json:"ringing"` // identities
+	Rings        map[string]int `json:"rings"`   // by identity: times rung in all
+	// Joined are the identities that ever answered an invitation, sorted,
+	// whether they are still here or not.
+	Joined     []string         `json:"joined"`
+	Operations []OperationState `json:"operations"`
 }
 
 // OperationState is one operation.
@@ -164,8 +169,10 @@ func (s *Sim) State() State {
 			Participants: []Participant{},
 			Ringing:      []string{},
 			Rings:        maps.Clone(m.rings),
+			Joined:       slices.AppendSeq([]string{}, maps.Keys(m.joined)),
 			Operations:   []OperationState{},
 		}
+		slices.Sort(c.Joined)
 		for _, p := range m.present(0, len(m.roster)) {
 			c.Participants = append(c.Participants, *p)
 		}

@@ -103,6 +103,7 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (x *exchange) name() (keys []string) {
 	switch {
 	case x.invite != nil:
+		x.rec.ClientContext = x.invite.clientContext
 		for _, p := range x.invite.who {
 			x.rec.Participants = append(x.rec.Participants, p.key())
 			if p.ID != "" {

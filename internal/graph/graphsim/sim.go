@@ -111,8 +111,9 @@ func (s *Sim) EndCall(id string) bool {
 	if m == nil || m.ended {
 		return false
 	}
+	m.settle(s.now(), s.newID)
 	ended := newMeeting(m.id)
-	ended.ended, ended.rings = true, m.rings
+	ended.ended, ended.rings, ended.joined = true, m.rings, m.joined
 	s.calls[fold(id)] = ended
 	return true
 }

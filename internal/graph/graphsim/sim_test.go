@@ -16,7 +16,7 @@ import (
 
 func TestRefusals(t *testing.T) {
 	s, _ := newSim(t, Config{Token: "token-1"})
-	s.AddCall("c")
+	s.AddCall("c", "peer-1")
 	person := `{"identity":{"user":{"id":"u"}}}`
 	invite := base + "c/participants/invite"
 	list := func(p ...string) string { return `{"participants":[` + strings.Join(p, ",") + `]}` }
@@ -55,6 +55,10 @@ func TestRefusals(t *testing.T) {
 		{"wrong type", "POST", invite, list(`{"@odata.type":"#microsoft.graph.user","identity":{"user":{"id":"u"}}}`), nil, 400, "BadRequest"},
 		{"bad phone", "POST", invite, list(`{"identity":{"phone":{"id":"0400 000 000"}}}`), nil, 400, "BadRequest"},
 		{"two bots", "POST", invite, list(`{"identity":{"application":{"id":"a"}}}`, `{"identity":{"application":{"id":"b"}}}`), nil, 400, "BadRequest"},
+		{"malformed", "POST", invite, list(person, `{"identity":{"user":{"id":"malformed-1"}}}`), nil, 400, "BadRequest"},
+		{"malformed phone", "POST", invite, list(`{"identity":{"phone":{"id":"malformed-1"}}}`), nil, 400, "BadRequest"},
+		{"malformed, unknown call", "POST", base + "d/participants/invite", one("malformed-1"), nil, 404, "8522"},
+		{"two to no group call", "POST", base + "peer-1/participants/invite", list(person, person), nil, 400, "BadRequest"},
 		{"long context", "POST", invite, `{"clientContext":"` + strings.Repeat("x", 257) + `","participants":[` + person + `]}`, nil, 400, "BadRequest"},
 		{"too large", "POST", invite, strings.Repeat(" ", maxBody) + list(person), nil, 400, "BadRequest"},
 	} {
@@ -71,6 +75,11 @@ func TestRefusals(t *testing.T) {
 	for _, r := range s.Requests(0) {
 		if r.Applied {
 			t.Errorf("applied: %+v", r)
+		}
+	}
+	for id, call := range s.State().Calls {
+		if len(call.Rings) > 0 || len(call.Operations) > 0 {
+			t.Errorf("%s: rung all the same: %+v", id, call)
 		}
 	}
 }

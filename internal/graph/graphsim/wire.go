@@ -198,7 +198,7 @@ func (o *operation) wire() wireOperation {
 		ClientContext: optional(o.clientContext),
 	}
 	switch {
-	case o.pending > 0:
+	case !o.over():
 	case o.code != 0:
 		w.ResultInfo = &wireResult{Code: o.code, Message: o.message}
 	default:
@@ -209,5 +209,5 @@ func (o *operation) wire() wireOperation {
 
 // gone tells whether a finished operation can no longer be read.
 func (o *operation) gone(now time.Time, life time.Duration) bool {
-	return o.pending == 0 && (life < 0 || now.Sub(o.finished) > life)
+	return o.over() && (life < 0 || now.Sub(o.finished) > life)
 }
