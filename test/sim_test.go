@@ -32,6 +32,7 @@ type simState struct {
 			Identity string `json:"identity"`
 		} `json:"participants"`
 		Ringing []string       `json:"ringing"`
+		Joined  []string       `json:"joined"`
 		Rings   map[string]int `json:"rings"`
 	} `json:"calls"`
 	Counters struct {

@@ -109,6 +109,9 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
+// Timeout is how long one request can take at most.
+func (c *Client) Timeout() time.Duration { return c.timeout }
+
 // CloseIdleConnections closes the connections that are kept but not in use.
 func (c *Client) CloseIdleConnections() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {

@@ -42,6 +42,10 @@ type Roster struct {
 	// Complete is true when someone who is not listed is surely not there. Graph
 	// cuts lists at 100 without saying so.
 	Complete bool
+	// Capped is true when the list is not complete only because it is of one
+	// page, without a next one, and as long as Graph's lists get.
+	Capped bool
+	Pages  int
 	// RequestID is the request-id of the last page.
 	RequestID string
 }
@@ -119,7 +123,9 @@ func (c *Client) Participants(ctx context.Context, tenant, callID string) (Roste
 		}
 		roster.Participants = append(roster.Participants, list...)
 		roster.RequestID = requestID(a.header)
-		if !whole || page == 1 && next == "" && len(list) >= shownAtMost {
+		roster.Pages = page
+		roster.Capped = whole && page == 1 && next == "" && len(list) >= shownAtMost
+		if !whole || roster.Capped {
 			roster.Complete = false
 		}
 		if next == "" {

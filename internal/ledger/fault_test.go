@@ -81,6 +81,30 @@ func TestBeginAfterClaimRanOut(t *testing.T) {
 	}
 }
 
+// TestBeginReleaseFails: a turn that does not begin holds nobody, also where
+// giving up the rows it would have skipped failed at first.
+func TestBeginReleaseFails(t *testing.T) {
+	rdb := redistest.Any(t)
+	old, b := batch(t, New(rdb), "old", 2), batch(t, New(rdb), "b", 1)
+	observe(t, New(rdb), b, ref(1, "user:a"))
+	c := another(t, rdb)
+	failed := false
+	c.AddHook(hook{before: func(cmd redis.Cmder) error {
+		if is(cmd, releaseScript) && !failed {
+			failed = true
+			return errors.New("connection lost")
+		}
+		return nil
+	}})
+	refs := []RowRef{ref(1, "user:a"), ref(2, "user:b")}
+	if _, _, err := New(c).Begin(t.Context(), old, "t/call", refs); err == nil {
+		t.Fatal("no error")
+	}
+	if n := rdb.HLen(t.Context(), claimsKey("t/call")).Val(); n != 0 {
+		t.Errorf("%d claims are left", n)
+	}
+}
+
 // TestKeepMargin: the keeper of a claim must give up before the claim can have run out.
 func TestKeepMargin(t *testing.T) {
 	rdb := redistest.Any(t)

@@ -25,8 +25,10 @@ func sourceKey(batch string, bucket int64) string {
 	return "rollcall:{b:" + batch + "}:source:" + strconv.FormatInt(bucket, 10)
 }
 
-func latestKey(call string) string { return "rollcall:{c:" + call + "}:latest" }
-func claimsKey(call string) string { return "rollcall:{c:" + call + "}:claims" }
+func latestKey(call string) string  { return "rollcall:{c:" + call + "}:latest" }
+func claimsKey(call string) string  { return "rollcall:{c:" + call + "}:claims" }
+func ringingKey(call string) string { return "rollcall:{c:" + call + "}:ringing" }
+func changedKey(call string) string { return "rollcall:{c:" + call + "}:changed" }
 
 // BucketRows is the number of rows that share a bucket: small enough for Redis
 // to keep their hash as a compact list.

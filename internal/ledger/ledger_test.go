@@ -71,9 +71,18 @@ func rows(t *testing.T, l *Ledger, b Batch) []Row {
 	return all
 }
 
+// suite runs each behaviour on a new ledger, on miniredis and on a real server.
+func suite(t *testing.T, behaviours map[string]func(*testing.T, *redis.Client, *Ledger)) {
+	t.Helper()
+	all := map[string]func(*testing.T, *redis.Client){}
+	for name, test := range behaviours {
+		all[name] = func(t *testing.T, rdb *redis.Client) { test(t, rdb, New(rdb)) }
+	}
+	redistest.Suite(t, all)
+}
+
 func TestLedger(t *testing.T) {
-	suite := map[string]func(*testing.T, *redis.Client){}
-	for name, test := range map[string]func(*testing.T, *redis.Client, *Ledger){
+	suite(t, map[string]func(*testing.T, *redis.Client, *Ledger){
 		"create twice":            testCreateTwice,
 		"outcome once":            testOutcomeOnce,
 		"counters follow rows":    testCounters,
@@ -98,10 +107,7 @@ func TestLedger(t *testing.T) {
 		"everything expires":      testKeyLife,
 		"sequence over batches":   testSequence,
 		"script cache is emptied": testScriptFlush,
-	} {
-		suite[name] = func(t *testing.T, rdb *redis.Client) { test(t, rdb, New(rdb)) }
-	}
-	redistest.Suite(t, suite)
+	})
 }
 
 func testCreateTwice(t *testing.T, _ *redis.Client, l *Ledger) {
@@ -150,7 +156,7 @@ func testOutcomeOnce(t *testing.T, _ *redis.Client, l *Ledger) {
 		{Outcome: Rejected, Attempts: 3, Detail: "too late"},
 		{Attempts: 9, Detail: "too late"},
 	} {
-		if _, err := turn.Record(t.Context(), 1, r); err != nil {
+		if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: r}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -172,7 +178,7 @@ func testCounters(t *testing.T, rdb *redis.Client, l *Ledger) {
 			// Every row is settled by several at once, with different outcomes.
 			for i := int64(1); i <= n; i++ {
 				o := Outcomes()[(int(i)*7+w)%len(Outcomes())]
-				if _, err := l.settle(t.Context(), b, []Settlement{{N: i, Row: Row{Outcome: o, At: b.CreatedAt}}}); err != nil {
+				if _, _, err := l.settle(t.Context(), b, []Settlement{{N: i, Row: Row{Outcome: o, At: b.CreatedAt}}}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -244,7 +250,7 @@ func testBusy(t *testing.T, _ *redis.Client, l *Ledger) {
 	_, second := begin(t, l, b, ref(1, "user:x"))
 	wantStandings(t, second, Busy)
 	// The older gets its natural outcome, then the newer runs.
-	if _, err := first.Record(t.Context(), 1, Row{Outcome: Invited, Attempts: 1}); err != nil {
+	if _, err := first.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Invited, Attempts: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // ending twice is harmless
@@ -267,7 +273,7 @@ func testDeliveredTwice(t *testing.T, _ *redis.Client, l *Ledger) {
 	observe(t, l, young, ref(1, "user:a"))
 	_, second := begin(t, l, b, ref(1, "participant:p", "user:a"))
 	wantStandings(t, second, Busy)
-	if _, err := first.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+	if _, err := first.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); err != nil {
 		t.Fatal(err)
 	}
 	if r := rows(t, l, b)[0]; r.Outcome != Removed {
@@ -278,7 +284,7 @@ func testDeliveredTwice(t *testing.T, _ *redis.Client, l *Ledger) {
 func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	// A worker that claims and is gone.
-	err := claimScript.Run(t.Context(), rdb, []string{latestKey("t/call"), claimsKey("t/call")},
+	err := claimScript.Run(t.Context(), rdb, []string{latestKey("t/call"), claimsKey("t/call"), ringingKey("t/call"), changedKey("t/call")},
 		"dead", 200, 1, 1, participantField("user:a")).Err()
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +331,7 @@ func testNotBefore(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	_, turn := begin(t, l, b, ref(1, "user:a"))
 	at := turn.Now().Add(time.Minute)
-	if _, err := turn.Record(t.Context(), 1, Row{Attempts: 1, At: at}); err != nil {
+	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Attempts: 1, At: at}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := turn.End(t.Context()); err != nil {
@@ -344,7 +350,7 @@ func testNotBefore(t *testing.T, rdb *redis.Client, l *Ledger) {
 func testExpired(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 2)
 	_, turn := begin(t, l, b, ref(1, "user:a"))
-	if _, err := turn.Record(t.Context(), 1, Row{Attempts: 3, Status: 503, Detail: "Graph had a temporary error"}); err != nil {
+	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Attempts: 3, Status: 503, Detail: "Graph had a temporary error"}}); err != nil {
 		t.Fatal(err)
 	}
 	_ = turn.End(t.Context())
@@ -366,7 +372,7 @@ func testCancelled(t *testing.T, _ *redis.Client, l *Ledger) {
 	_, turn := begin(t, l, b, ref(1, "user:a"), ref(2, "user:b"))
 	wantStandings(t, turn, Busy, Settled)
 	// The row under way gets what really happened to it.
-	if _, err := under.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+	if _, err := under.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); err != nil {
 		t.Fatal(err)
 	}
 	st := status(t, l, b)
@@ -378,7 +384,7 @@ func testCancelled(t *testing.T, _ *redis.Client, l *Ledger) {
 func testSettledRow(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	_, turn := begin(t, l, b, ref(1, "user:a"))
-	if _, err := turn.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); err != nil {
 		t.Fatal(err)
 	}
 	_ = turn.End(t.Context())
@@ -405,7 +411,7 @@ func testNoBatch(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "c", 1)
 	_, turn := begin(t, l, b, ref(1, "user:a"))
 	rdb.FlushAll(t.Context())
-	if _, err := turn.Record(t.Context(), 1, Row{Outcome: Removed}); !errors.Is(err, ErrNoBatch) {
+	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); !errors.Is(err, ErrNoBatch) {
 		t.Errorf("record: %v", err)
 	}
 	if n := rdb.DBSize(t.Context()).Val(); n != 0 {
@@ -421,7 +427,7 @@ func testReopen(t *testing.T, _ *redis.Client, l *Ledger) {
 		if i%3 == 0 {
 			o = Exhausted
 		}
-		if _, err := l.settle(t.Context(), b, []Settlement{{N: i, Row: Row{Outcome: o, Attempts: 8}}}); err != nil {
+		if _, _, err := l.settle(t.Context(), b, []Settlement{{N: i, Row: Row{Outcome: o, Attempts: 8}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -449,7 +455,7 @@ func testReopen(t *testing.T, _ *redis.Client, l *Ledger) {
 
 func testOpenHeals(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
-	if _, err := l.settle(t.Context(), b, []Settlement{{N: 1, Row: Row{Outcome: Removed}}}); err != nil {
+	if _, _, err := l.settle(t.Context(), b, []Settlement{{N: 1, Row: Row{Outcome: Removed}}}); err != nil {
 		t.Fatal(err)
 	}
 	// As if the one who settled the last row had died before telling.
@@ -510,7 +516,7 @@ func testSources(t *testing.T, _ *redis.Client, l *Ledger) {
 
 func testUnsent(t *testing.T, _ *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 700)
-	if _, err := l.settle(t.Context(), b, []Settlement{{N: 300, Row: Row{Outcome: Removed}}}); err != nil {
+	if _, _, err := l.settle(t.Context(), b, []Settlement{{N: 300, Row: Row{Outcome: Removed}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.SettleUnsent(t.Context(), b, 257, 700, Row{Outcome: Cancelled}); err != nil {
@@ -528,7 +534,7 @@ func testKeyLife(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 	observe(t, l, b, ref(1, "user:a"))
 	_, turn := begin(t, l, b, ref(1, "user:a"))
-	if _, err := turn.Record(t.Context(), 1, Row{Outcome: Removed}); err != nil {
+	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range rdb.Keys(t.Context(), "rollcall:*").Val() {

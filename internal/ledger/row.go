@@ -18,6 +18,16 @@ type Row struct {
 	Code      string    // Graph's error code, if it gave one
 	RequestID string    // Graph's request-id of the last answer
 	Detail    string    // what happened and what to do, for people
+	Intent    Intent    // only while pending
+}
+
+// Intent says that a row's participant was or is about to be rung. A row that
+// has one must be looked at before anything is sent for it.
+type Intent struct {
+	At        time.Time     // when it was written, before the request; zero: there is none
+	Accepted  bool          // Graph answered that it rings them: then they were rung for sure
+	Operation string        // Graph's id of what it does, if it named it
+	Read      time.Duration // how long after At the operation was last read
 }
 
 // maxDetail bounds the free text of a record, in bytes.
@@ -25,32 +35,59 @@ const maxDetail = 500
 
 var errRecord = errors.New("ledger: a row's record cannot be read: the batch was written by another version")
 
+// sent tells whether there is an intent.
+func (i Intent) sent() bool { return !i.At.IsZero() }
+
+// intentLetter is the first byte of a pending row's record that has an intent.
+const intentLetter = '!'
+
 // encode writes a record: the outcome's letter, then attempts, status and time
 // (milliseconds since the batch was created) as varints, code and request id
-// with their lengths, and the detail. GUIDs take 16 bytes.
+// with their lengths, and the detail. GUIDs take 16 bytes. An intent stands in
+// front of the detail: its time, its age when the operation was read (ms), 1 if
+// it was accepted, and the operation.
 func (r Row) encode(created time.Time) []byte {
 	b := make([]byte, 0, 32+len(r.Code)+len(r.Detail))
-	b = append(b, r.Outcome.letter())
+	letter := r.Outcome.letter()
+	intent := r.Outcome == Pending && r.Intent.sent()
+	if intent {
+		letter = intentLetter
+	}
+	b = append(b, letter)
 	b = binary.AppendUvarint(b, uint64(max(r.Attempts, 0)))
 	b = binary.AppendUvarint(b, uint64(max(r.Status, 0)))
-	at := int64(0)
-	if !r.At.IsZero() {
-		at = max(r.At.UnixMilli()-created.UnixMilli(), 0) + 1 // 0 means none
-	}
-	b = binary.AppendUvarint(b, uint64(at))
-	b = appendString(b, r.Code)
-	if id, err := uuid.Parse(r.RequestID); err == nil && len(r.RequestID) == 36 && strings.ToLower(r.RequestID) == r.RequestID {
-		b = append(append(b, guidMark), id[:]...)
-	} else {
-		b = appendString(b, r.RequestID)
+	b = appendTime(b, r.At, created)
+	b = appendText(b, r.Code)
+	b = appendText(b, r.RequestID)
+	if intent {
+		b = appendTime(b, r.Intent.At, created)
+		b = binary.AppendUvarint(b, uint64(max(r.Intent.Read.Milliseconds(), 0)))
+		accepted := byte(0)
+		if r.Intent.Accepted {
+			accepted = 1
+		}
+		b = append(b, accepted)
+		b = appendText(b, r.Intent.Operation)
 	}
 	return append(b, clip(r.Detail, maxDetail)...)
+}
+
+// appendTime writes 0 for no time, else the milliseconds since created and 1.
+func appendTime(b []byte, t, created time.Time) []byte {
+	at := int64(0)
+	if !t.IsZero() {
+		at = max(t.UnixMilli()-created.UnixMilli(), 0) + 1
+	}
+	return binary.AppendUvarint(b, uint64(at))
 }
 
 // guidMark stands where a length would: no text of a record is that long.
 const guidMark = 0x7f
 
-func appendString(b []byte, s string) []byte {
+func appendText(b []byte, s string) []byte {
+	if id, err := uuid.Parse(s); err == nil && len(s) == 36 && strings.ToLower(s) == s {
+		return append(append(b, guidMark), id[:]...)
+	}
 	s = clip(s, guidMark-1)
 	return append(append(b, byte(len(s))), s...)
 }
@@ -68,16 +105,19 @@ func decodeRow(b string, created time.Time) (Row, error) {
 		return Row{}, nil
 	}
 	d := decoder{rest: []byte(b[1:])}
-	r := Row{Attempts: int(d.uvarint()), Status: int(d.uvarint())}
-	if at := d.uvarint(); at > 0 {
-		r.At = time.UnixMilli(created.UnixMilli() + int64(at) - 1).UTC()
-	}
+	r := Row{Attempts: int(d.uvarint()), Status: int(d.uvarint()), At: d.time(created)}
 	r.Code, r.RequestID = d.text(), d.text()
-	r.Detail = string(d.rest)
 	var err error
-	if r.Outcome, err = outcomeOf(b[0]); err != nil {
+	if b[0] == intentLetter {
+		r.Intent = Intent{At: d.time(created), Read: time.Duration(d.uvarint()) * time.Millisecond}
+		accepted := d.take(1)
+		r.Intent.Accepted = len(accepted) == 1 && accepted[0] == 1
+		r.Intent.Operation = d.text()
+		d.bad = d.bad || !r.Intent.sent()
+	} else if r.Outcome, err = outcomeOf(b[0]); err != nil {
 		return Row{}, err
 	}
+	r.Detail = string(d.rest)
 	if d.bad {
 		return Row{}, errRecord
 	}
@@ -91,12 +131,20 @@ type decoder struct {
 
 func (d *decoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.rest)
-	if n <= 0 || v > 1<<53 {
+	if n <= 0 || v > 1<<43 { // as many milliseconds are a time.Duration still
 		d.bad, d.rest = true, nil
 		return 0
 	}
 	d.rest = d.rest[n:]
 	return v
+}
+
+func (d *decoder) time(created time.Time) time.Time {
+	at := d.uvarint()
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(created.UnixMilli() + int64(at) - 1).UTC()
 }
 
 func (d *decoder) take(n int) []byte {

@@ -17,6 +17,12 @@ var observeLua string
 //go:embed scripts/claim.lua
 var claimLua string
 
+//go:embed scripts/intend.lua
+var intendLua string
+
+//go:embed scripts/changed.lua
+var changedLua string
+
 //go:embed scripts/renew.lua
 var renewLua string
 
@@ -39,6 +45,8 @@ var (
 	createScript  = redis.NewScript(createLua)
 	observeScript = redis.NewScript(observeLua)
 	claimScript   = redis.NewScript(claimLua)
+	intendScript  = redis.NewScript(intendLua)
+	changedScript = redis.NewScript(changedLua)
 	renewScript   = redis.NewScript(renewLua)
 	releaseScript = redis.NewScript(releaseLua)
 	inspectScript = redis.NewScript(inspectLua)

@@ -10,36 +10,40 @@ import (
 type Settlement struct {
 	N   int64
 	Row Row
+
+	was string // the record it is thought to have, if the new one is pending
 }
 
-// settle writes states of rows of one batch, outcomes only where there is none.
-// It tells for each row whether it was written.
-func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) ([]bool, error) {
+// settle writes states of rows of one batch: outcomes only where there is none,
+// pending states only where nobody else has written one. For each row that was
+// not written it gives the record that the row has.
+func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) (written []bool, has []string, err error) {
 	keys := []string{metaKey(b.ID), countsKey(b.ID)}
 	args := []any{seconds(b.keyLife())}
 	for _, s := range rows {
 		bucket, field := bucketOf(s.N)
 		keys = append(keys, rowsKey(b.ID, bucket))
-		args = append(args, field, s.Row.encode(b.CreatedAt))
+		args = append(args, field, s.was, s.Row.encode(b.CreatedAt))
 	}
-	got, err := settleScript.Run(ctx, l.rdb, keys, args...).Int64Slice()
+	got, err := settleScript.Run(ctx, l.rdb, keys, args...).Slice()
 	switch {
 	case err != nil:
-		return nil, wrap(err)
-	case len(got) == 0 || got[0] < 0:
-		return nil, fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
+		return nil, nil, wrap(err)
+	case len(got) == 0 || got[0] == int64(-1):
+		return nil, nil, fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
 	case len(got) != 1+len(rows):
-		return nil, errors.New("ledger: Redis answered a settlement with a wrong number of flags")
+		return nil, nil, errors.New("ledger: Redis answered a settlement with a wrong number of values")
 	}
-	written := make([]bool, len(rows))
-	for i := range written {
-		written[i] = got[1+i] == 1
+	written, has = make([]bool, len(rows)), make([]string, len(rows))
+	for i := range rows {
+		written[i] = got[1+i] == int64(1)
+		has[i], _ = got[1+i].(string)
 	}
-	if got[0] == 1 {
+	if got[0] == int64(1) {
 		// If this fails, the batch is found finished by whoever next reads the list.
 		_ = l.unlist(ctx, b.ID)
 	}
-	return written, nil
+	return written, has, nil
 }
 
 // SettleUnsent gives rows an outcome that have never been handed to a task, so
@@ -57,7 +61,7 @@ func (l *Ledger) SettleUnsent(ctx context.Context, b Batch, first, last int64, r
 		for i := range rows {
 			rows[i] = Settlement{N: first + int64(i), Row: r}
 		}
-		if _, err := l.settle(ctx, b, rows); err != nil {
+		if _, _, err := l.settle(ctx, b, rows); err != nil {
 			return err
 		}
 		first += n

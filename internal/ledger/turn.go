@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -26,32 +28,45 @@ const (
 	Later                   // it is not to be tried yet: come back at Row.At
 )
 
+// Ring is an invitation of an older row to the same participant.
+type Ring struct {
+	Until time.Time // it may ring until then; zero: there is none
+	// Named says that it gives the participant the id that this row names first,
+	// so that removing that id cancels it.
+	Named bool
+}
+
 // Turn is the right to work on some rows of one call. It must be ended.
 type Turn struct {
-	l       *Ledger
-	batch   Batch
-	call    string
-	owner   string
-	claimed time.Time // on the local clock, before the claims were taken
-	start   time.Time // on the local clock, when Redis' clock said redisAt
-	redisAt time.Time
-
+	l        *Ledger
+	batch    Batch
+	call     string
+	owner    string
+	claimed  time.Time // on the local clock, before the claims were taken
+	start    time.Time // on the local clock, before Redis' clock said redisAt
+	answered time.Time // and after
+	redisAt  time.Time
 	deadline time.Time // of the batch
 	refs     []RowRef
+	records  []string   // of each row, as Redis has them
+	tried    [][]string // of each row, those whose writing has not been answered
 
-	Standings []Standing   // of each row given to Begin
-	Rows      []Row        // what the ledger knew of each
-	Skipped   []Settlement // those that got their outcome from Begin
+	Standings []Standing // of each row given to Begin
+	Rows      []Row      // what the ledger knows of each, with what was recorded since
+	// Instead is what becomes of a row with an intent that would have to be sent
+	// again: superseded, cancelled or expired; or Pending if it may be sent.
+	Instead []Outcome
+	Rings   []Ring       // of each row that is Ready
+	Changed []time.Time  // when the participants of each were last changed, zero if not within a minute
+	Skipped []Settlement // rows that got their outcome from Begin
 
 	held   []string // participant fields claimed
+	dirty  []string // those of participants who may have been changed
+	quiet  []RowRef // whose participants are not rung any more
 	cancel context.CancelCauseFunc
 	keeper sync.WaitGroup
 	ended  sync.Once
 }
-
-// ErrClaimLost is the cause for which the context of a turn ends when its claims
-// could not be renewed in time: others may work on the participants now.
-var ErrClaimLost = errors.New("ledger: the claim on the participants ran out")
 
 // Observe notes that rows of a call exist, so that older changes to their
 // participants are superseded. It must come before their task is enqueued.
@@ -76,16 +91,19 @@ type CallRows struct {
 }
 
 // Begin claims the participants of the rows and reads the rows' state. Rows
-// that have been superseded, cancelled or have expired get that outcome here.
+// that have been superseded, cancelled or have expired get that outcome here,
+// unless an invitation was sent for them: what came of it must be found out.
 // The claims are renewed until End. The context that is returned ends with the
 // turn, or with ErrClaimLost as its cause once the claims may have run out.
 //
 // The order matters: an outcome is written before its claim is given up, so a
 // row that is claimed and then found pending has nobody else working on it.
 func (l *Ledger) Begin(ctx context.Context, b Batch, call string, refs []RowRef) (context.Context, *Turn, error) {
+	n := len(refs)
 	t := &Turn{
-		l: l, batch: b, call: call, owner: rand.Text(), refs: refs,
-		Standings: make([]Standing, len(refs)),
+		l: l, batch: b, call: call, owner: rand.Text(), refs: refs, records: make([]string, n), tried: make([][]string, n),
+		Standings: make([]Standing, n), Rows: make([]Row, n), Instead: make([]Outcome, n),
+		Rings: make([]Ring, n), Changed: make([]time.Time, n),
 	}
 	verdicts, err := t.claim(ctx)
 	if err != nil {
@@ -107,63 +125,14 @@ func (l *Ledger) Begin(ctx context.Context, b Batch, call string, refs []RowRef)
 	return ctx, t, nil
 }
 
-func (l *Ledger) claimLife() time.Duration {
-	if l.ClaimLife > 0 {
-		return l.ClaimLife
-	}
-	return DefaultClaimLife
-}
-
-// fresh returns ErrClaimLost if Redis was so slow that the claims may be somebody
-// else's by the time they are used.
-func (t *Turn) fresh() error {
-	if time.Since(t.claimed) > t.l.claimLife()*2/3 {
-		return ErrClaimLost
-	}
-	return nil
-}
-
-// Verdicts of claim.lua.
-const (
-	claimed    = 0
-	superseded = 1
-	busy       = 2
-)
-
-func (t *Turn) claim(ctx context.Context) ([]int64, error) {
-	args := []any{t.owner, t.l.claimLife().Milliseconds()}
-	for _, r := range t.refs {
-		args = append(args, t.batch.Seq(r.N), len(r.Keys))
-		for _, k := range r.Keys {
-			args = append(args, participantField(k))
-		}
-	}
-	t.claimed = time.Now()
-	verdicts, err := claimScript.Run(ctx, t.l.rdb, []string{latestKey(t.call), claimsKey(t.call)}, args...).Int64Slice()
-	if err != nil {
-		return nil, wrap(err)
-	}
-	if len(verdicts) != len(t.refs) {
-		return nil, errors.New("ledger: Redis answered a claim with a wrong number of verdicts")
-	}
-	for i, v := range verdicts {
-		if v == claimed {
-			t.held = append(t.held, fieldsOf(t.refs[i])...)
-		}
-	}
-	return verdicts, nil
-}
-
-func fieldsOf(r RowRef) []string {
-	fields := make([]string, len(r.Keys))
-	for i, k := range r.Keys {
-		fields[i] = participantField(k)
-	}
-	return fields
-}
-
 // decide reads the rows and turns verdicts into standings.
-func (t *Turn) decide(ctx context.Context, verdicts []int64) error {
+func (t *Turn) decide(ctx context.Context, verdicts []int64) (err error) {
+	held := t.held
+	defer func() {
+		if err != nil {
+			t.held = held
+		}
+	}()
 	state, err := t.inspect(ctx)
 	if err != nil {
 		return err
@@ -171,59 +140,64 @@ func (t *Turn) decide(ctx context.Context, verdicts []int64) error {
 	if err := t.fresh(); err != nil {
 		return err
 	}
-	var settle []Settlement
-	var give []string
-	t.held = t.held[:0]
 	t.deadline = state.deadline
+	var settle []Settlement
+	t.held = nil
 	for i, r := range t.refs {
 		row := &t.Rows[i]
+		instead, why := t.instead(verdicts[i], state, *row)
 		switch {
 		case row.Outcome != Pending:
 			t.Standings[i] = Settled
-		case verdicts[i] == superseded:
-			settle = append(settle, t.skip(i, Superseded, "a newer change to the same participant exists"))
-		case verdicts[i] == busy:
+		case verdicts[i] == busy, verdicts[i] == busyNewer && row.Intent.sent():
 			t.Standings[i] = Busy
-		case state.cancelled:
-			settle = append(settle, t.skip(i, Cancelled, "the batch was cancelled"))
-		case !state.deadline.After(t.redisAt):
-			settle = append(settle, t.skip(i, Expired, "not applied before the deadline of the batch"+lastError(*row)))
+		case instead != Pending && !row.Intent.sent():
+			s := Settlement{N: r.N, Row: *row}
+			s.Row.Outcome, s.Row.Detail, s.Row.At = instead, why, t.Now()
+			settle = append(settle, s)
+			t.Standings[i] = Settled
 		case row.At.After(t.redisAt):
 			t.Standings[i] = Later
 		default:
+			t.Instead[i] = instead
 			t.held = append(t.held, fieldsOf(r)...)
-			continue
-		}
-		if verdicts[i] == claimed {
-			give = append(give, fieldsOf(r)...)
 		}
 	}
 	if len(settle) > 0 {
-		written, err := t.l.settle(ctx, t.batch, settle)
+		written, err := t.Record(ctx, settle...)
 		if err != nil {
 			return err
 		}
+		t.dirty = nil // nothing was done at Graph
 		for i, s := range settle {
 			if written[i] {
 				t.Skipped = append(t.Skipped, s)
 			}
 		}
 	}
+	// Two rows of a turn can be about one participant: one's claim is the other's.
+	give := slices.DeleteFunc(slices.Clone(held), func(f string) bool { return slices.Contains(t.held, f) })
+	if len(give) == 0 {
+		return nil
+	}
 	return t.release(ctx, give)
 }
 
-func lastError(r Row) string {
-	if r.Detail == "" {
-		return ""
+// instead is the outcome of a row that must not be sent any more, and why.
+func (t *Turn) instead(verdict int64, state batchState, row Row) (Outcome, string) {
+	switch {
+	case verdict == outdated, verdict == busyNewer:
+		return Superseded, "a newer change to the same participant exists"
+	case state.cancelled:
+		return Cancelled, "the batch was cancelled"
+	case !state.deadline.After(t.redisAt):
+		why := "not applied before the deadline of the batch"
+		if row.Detail != "" {
+			why += "; last seen: " + row.Detail
+		}
+		return Expired, why
 	}
-	return "; last seen: " + r.Detail
-}
-
-func (t *Turn) skip(i int, o Outcome, detail string) Settlement {
-	t.Standings[i] = Settled
-	r := t.Rows[i]
-	r.Outcome, r.Detail, r.At = o, detail, t.Now()
-	return Settlement{N: t.refs[i].N, Row: r}
+	return Pending, ""
 }
 
 type batchState struct {
@@ -247,6 +221,7 @@ func (t *Turn) inspect(ctx context.Context) (batchState, error) {
 	if len(got) != 4+len(t.refs) {
 		return batchState{}, errors.New("ledger: Redis answered an inspection with a wrong number of values")
 	}
+	t.answered = time.Now()
 	now, _ := got[0].(int64)
 	t.redisAt = time.UnixMilli(now)
 	created, ok := millis(got[1])
@@ -255,10 +230,9 @@ func (t *Turn) inspect(ctx context.Context) (batchState, error) {
 	}
 	deadline, _ := millis(got[2])
 	t.batch.CreatedAt = created
-	t.Rows = make([]Row, len(t.refs))
 	for i := range t.refs {
-		record, _ := got[4+i].(string)
-		if t.Rows[i], err = decodeRow(record, created); err != nil {
+		t.records[i], _ = got[4+i].(string)
+		if t.Rows[i], err = decodeRow(t.records[i], created); err != nil {
 			return batchState{}, err
 		}
 	}
@@ -267,82 +241,148 @@ func (t *Turn) inspect(ctx context.Context) (batchState, error) {
 
 func millis(v any) (time.Time, bool) {
 	s, _ := v.(string)
-	var ms int64
-	if _, err := fmt.Sscan(s, &ms); err != nil {
-		return time.Time{}, false
+	ms, err := strconv.ParseInt(s, 10, 64)
+	return fromMillis(ms), err == nil
+}
+
+// fromMillis is a time as scripts write it; 0 is none.
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
 	}
-	return time.UnixMilli(ms), true
+	return time.UnixMilli(ms)
 }
 
 // Now is the time on Redis' clock, which all workers share.
 func (t *Turn) Now() time.Time { return t.redisAt.Add(time.Since(t.start)) }
 
+// Local is when, on this machine's clock, Redis' clock has shown at; rather a
+// little later than earlier.
+func (t *Turn) Local(at time.Time) time.Time { return t.answered.Add(at.Sub(t.redisAt)) }
+
+// Created is when the batch was created, on Redis' clock.
+func (t *Turn) Created() time.Time { return t.batch.CreatedAt }
+
 // Overdue tells whether the batch's deadline has passed since Begin.
 func (t *Turn) Overdue() bool { return !t.deadline.After(t.Now()) }
 
-// Record writes the row's state: an outcome, or what is known while it is
-// pending. A row that has its outcome is left as it is, without an error and
-// with written false. At is set to now where it is zero and there is an outcome.
-func (t *Turn) Record(ctx context.Context, n int64, r Row) (written bool, err error) {
-	if r.At.IsZero() && r.Outcome != Pending {
-		r.At = t.Now()
-	}
-	got, err := t.l.settle(ctx, t.batch, []Settlement{{N: n, Row: r}})
-	return err == nil && got[0], err
+func (t *Turn) index(n int64) int {
+	return slices.IndexFunc(t.refs, func(r RowRef) bool { return r.N == n })
 }
 
-// End gives the claims up. It is safe to call more than once.
-func (t *Turn) End(ctx context.Context) (err error) {
-	t.ended.Do(func() {
-		t.cancel(nil)
-		t.keeper.Wait()
-		err = t.release(ctx, t.held)
+// Intend writes down that the participants of some rows are about to be rung,
+// and may ring for the time given. Each row must be as it shall be recorded
+// while the answer is not known; its Intent.At is set here. Only those may be
+// rung for which written is true.
+//
+// It must come right before the request: a row with an intent is looked at and
+// not sent, until an answer says that it was surely not applied and the intent
+// is recorded away.
+func (t *Turn) Intend(ctx context.Context, ring time.Duration, rows ...Settlement) (written []bool, err error) {
+	refs := make([]RowRef, len(rows))
+	for i, s := range rows {
+		refs[i] = t.refs[t.index(s.N)]
+	}
+	args := append([]any{t.owner, ring.Milliseconds()}, t.rowArgs(refs)...)
+	t.quiet = slices.DeleteFunc(t.quiet, func(q RowRef) bool {
+		return slices.ContainsFunc(rows, func(s Settlement) bool { return s.N == q.N })
 	})
-	return err
-}
-
-func (t *Turn) release(ctx context.Context, fields []string) error {
-	if len(fields) == 0 {
-		return nil
+	// Others must wait for the ringing before the row says that it rings.
+	now, err := intendScript.Run(ctx, t.l.rdb, []string{claimsKey(t.call), ringingKey(t.call)}, args...).Int64()
+	if err != nil {
+		return nil, wrap(err)
 	}
-	return wrap(releaseScript.Run(ctx, t.l.rdb, []string{claimsKey(t.call)}, t.owned(nil, fields)...).Err())
+	if now < 0 {
+		return nil, ErrClaimLost
+	}
+	rows = slices.Clone(rows)
+	for i := range rows {
+		rows[i].Row.Intent.At = time.UnixMilli(now)
+	}
+	return t.Record(ctx, rows...)
 }
 
-func (t *Turn) owned(life any, fields []string) []any {
+// LastChange is when participants of the call were last changed, by their keys:
+// now if someone else works on one, zero if none was changed within a minute.
+func (t *Turn) LastChange(ctx context.Context, keys ...string) (time.Time, error) {
 	args := []any{t.owner}
-	if life != nil {
-		args = append(args, life)
+	for _, k := range keys {
+		args = append(args, participantField(k))
 	}
-	for _, f := range fields {
-		args = append(args, f)
-	}
-	return args
+	ms, err := changedScript.Run(ctx, t.l.rdb, []string{claimsKey(t.call), changedKey(t.call)}, args...).Int64()
+	return fromMillis(ms), wrap(err)
 }
 
-// keep renews the claims until ctx ends, and ends it once they may have run out.
-func (t *Turn) keep(ctx context.Context) {
-	life := t.l.claimLife()
-	valid := t.claimed.Add(life)
-	tick := time.NewTicker(life / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		sent := time.Now()
-		// A third of the time is left to end what is under way.
-		rctx, cancel := context.WithDeadline(ctx, valid.Add(-life/3))
-		held, err := renewScript.Run(rctx, t.l.rdb, []string{claimsKey(t.call)},
-			t.owned(life.Milliseconds(), t.held)...).Int()
-		cancel()
-		switch {
-		case err == nil && held == len(t.held):
-			valid = sent.Add(life)
-		case err == nil, !time.Now().Add(life / 3).Before(valid):
-			t.cancel(ErrClaimLost)
-			return
+// Record writes rows' states: an outcome, or what is known while they are
+// pending. A row that has its outcome, and a pending one that somebody else has
+// written in between, is left as it is, without an error and with written false.
+// At is set to now where it is zero and there is an outcome. Rows then has what
+// the ledger has. After an error it can be called again.
+func (t *Turn) Record(ctx context.Context, rows ...Settlement) (written []bool, err error) {
+	rows = slices.Clone(rows)
+	unanswered, rang := make([][]string, len(rows)), make([]bool, len(rows))
+	for i := range rows {
+		s := &rows[i]
+		at := t.index(s.N)
+		unanswered[i], rang[i] = t.tried[at], t.Rows[at].Intent.sent()
+		if s.Row.Outcome != Pending {
+			s.Row.Intent = Intent{}
+			if s.Row.At.IsZero() {
+				s.Row.At = t.Now()
+			}
 		}
 	}
+	// Also where it is not written: something was done at Graph before this.
+	for _, s := range rows {
+		t.dirty = append(t.dirty, fieldsOf(t.refs[t.index(s.N)])...)
+	}
+	if written, err = t.settle(ctx, rows); err != nil {
+		return nil, err
+	}
+	for i, s := range rows {
+		at := t.index(s.N)
+		// What this turn has written without getting an answer is nobody else's.
+		if !written[i] && slices.Contains(unanswered[i], t.records[at]) {
+			again, err := t.settle(ctx, rows[i:i+1])
+			if err != nil {
+				return nil, err
+			}
+			written[i] = again[0]
+		}
+		// One that was accepted and is not looked at rings on, and so does an
+		// older row's if this one has neither rung nor shown that nobody rings.
+		over := rang[i] || s.Row.Outcome.Group() == GroupDone
+		if written[i] && over && !s.Row.Intent.sent() && s.Row.Outcome != Invited {
+			t.quiet = append(t.quiet, t.refs[at])
+		}
+	}
+	return written, nil
+}
+
+// settle writes the rows over what they are known to have.
+func (t *Turn) settle(ctx context.Context, rows []Settlement) ([]bool, error) {
+	records := make([]string, len(rows))
+	for i := range rows {
+		at := t.index(rows[i].N)
+		rows[i].was = t.records[at]
+		records[i] = string(rows[i].Row.encode(t.batch.CreatedAt))
+		t.tried[at] = append(t.tried[at], records[i])
+	}
+	written, has, err := t.l.settle(ctx, t.batch, rows)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range rows {
+		at := t.index(s.N)
+		t.tried[at] = nil
+		if written[i] {
+			t.Rows[at], t.records[at] = s.Row, records[i]
+			continue
+		}
+		t.records[at] = has[i]
+		if t.Rows[at], err = decodeRow(has[i], t.batch.CreatedAt); err != nil {
+			return nil, err
+		}
+	}
+	return written, nil
 }

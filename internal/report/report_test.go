@@ -54,7 +54,7 @@ func record(t *testing.T, l *ledger.Ledger, b ledger.Batch, n int64, r ledger.Ro
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := turn.Record(t.Context(), n, r); err != nil {
+	if _, err := turn.Record(t.Context(), ledger.Settlement{N: n, Row: r}); err != nil {
 		t.Fatal(err)
 	}
 	if err := turn.End(t.Context()); err != nil {

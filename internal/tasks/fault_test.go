@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redistest"
+	"rollcall/internal/roster"
 )
 
 // beforeHook sees each single command before it is sent.
@@ -113,7 +114,8 @@ func TestSweepPoisoned(t *testing.T) {
 // TestGuestCase: ids that differ by case alone are one only where they are GUIDs.
 func TestGuestCase(t *testing.T) {
 	r := graph.Roster{Participants: []graph.Participant{{ID: "1", Identities: []graph.Identity{{Kind: graph.Guest, ID: "8:guest:aBcD"}}}}}
-	if got := find(r, graph.Guest, "8:guest:AbCd"); len(got) != 0 {
+	s := newSnapshot(time.Now(), r, nil)
+	if got := s.endpoints(roster.Change{Kind: roster.Guest, ID: "8:guest:AbCd"}); len(got) != 0 {
 		t.Error("another guest is removed; the ledger holds them for two")
 	}
 }

@@ -30,6 +30,20 @@ type slot struct {
 // fleet's later slots are under way, and a burst would come of it.
 const slotLife = 50 * time.Millisecond
 
+// slot returns a context with a slot, which the next request uses up, and waits
+// for one unless ctx has it already.
+func (w *Worker) slot(ctx context.Context, tenant string) (context.Context, error) {
+	if s, ok := ctx.Value(slotKey{}).(*slot); ok && s.live() {
+		return ctx, nil
+	}
+	if err := w.wait(ctx, tenant, w.limiter.Wait); err != nil {
+		return nil, err
+	}
+	return withSlot(ctx, time.Now()), nil
+}
+
+func (s *slot) live() bool { return !s.used.Load() && time.Since(s.at) < slotLife }
+
 // withSlot returns a context with a slot that has been waited for just now: the
 // first request uses it up.
 func withSlot(ctx context.Context, at time.Time) context.Context {
@@ -38,19 +52,23 @@ func withSlot(ctx context.Context, at time.Time) context.Context {
 
 // before stands in front of every request to Graph.
 func (w *Worker) before(ctx context.Context, tenant string) error {
-	// A pause is not waited out here, and no wait outlives the worker's end:
-	// participants are claimed.
+	if s, ok := ctx.Value(slotKey{}).(*slot); ok && s.live() && s.used.CompareAndSwap(false, true) {
+		// The slot is there, but a pause may have begun since.
+		return w.wait(ctx, tenant, func(ctx context.Context, scope string, _ time.Duration) error {
+			return w.limiter.Check(ctx, scope)
+		})
+	}
+	return w.wait(ctx, tenant, w.limiter.Wait)
+}
+
+// wait asks the limiter. A pause is not waited out here, and no wait outlives
+// the worker's end: participants are claimed.
+func (w *Worker) wait(ctx context.Context, tenant string, ask func(context.Context, string, time.Duration) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.quit, cancel)()
 	scope := w.scope(tenant)
-	var err error
-	if s, ok := ctx.Value(slotKey{}).(*slot); ok && s.used.CompareAndSwap(false, true) && time.Since(s.at) < slotLife {
-		// The slot is there, but a pause may have begun since.
-		err = w.limiter.Check(ctx, scope)
-	} else {
-		err = w.limiter.Wait(ctx, scope, 0)
-	}
+	err := ask(ctx, scope, 0)
 	w.notePause(scope, err)
 	if err != nil {
 		return &gateError{err}

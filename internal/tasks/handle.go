@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -17,7 +16,8 @@ import (
 
 // comeBack is the error with which a task asks to be run again.
 type comeBack struct {
-	after time.Duration
+	after   time.Duration
+	ringing bool // somebody is being rung: it must not wait behind other tasks
 }
 
 func (e *comeBack) Error() string { return fmt.Sprintf("come back in %s", e.after) }
@@ -31,9 +31,9 @@ const (
 	waitHere = 2 * time.Second
 )
 
-// ProcessTask is asynq's handler. The context that asynq gives is not used: it
-// ends when asynq believes the task lost, which is not when its rows are.
-func (w *Worker) ProcessTask(_ context.Context, at *asynq.Task) error {
+// ProcessTask is asynq's handler. The context that asynq gives ends when asynq
+// believes the task lost, which is not when its rows are: it is not used to work.
+func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 	t, err := readTask(at)
 	if err != nil {
 		// Its rows are still pending in the ledger, and the sweeper writes them
@@ -44,11 +44,19 @@ func (w *Worker) ProcessTask(_ context.Context, at *asynq.Task) error {
 	if t.tenant == "" {
 		t.tenant = w.cfg.Tenant
 	}
-	err = w.run(t)
+	queue, _ := asynq.GetQueueName(ctx)
+	looking := queue == lookQueue
+	err = w.run(t, looking)
 	var back *comeBack
 	var paused *ratelimit.PausedError
 	switch {
-	case err == nil, errors.As(err, &back):
+	case err == nil:
+		return nil
+	case errors.As(err, &back):
+		id, _ := asynq.GetTaskID(ctx)
+		if back.ringing && !looking && w.queue.lookLater(w.hard, at, id, back.after) == nil {
+			return nil
+		}
 		return err
 	case errors.Is(err, ledger.ErrNoBatch):
 		w.log.Warn("a task was dropped: the ledger does not know its batch; enqueue the file again", "batch", t.batch.ID)
@@ -62,17 +70,29 @@ func (w *Worker) ProcessTask(_ context.Context, at *asynq.Task) error {
 	return &comeBack{after: redisWait}
 }
 
-// run does what can be done about the task's rows now.
-func (w *Worker) run(t *task) error {
+// run does what can be done about the task's rows now. looking says that the
+// task has probably nothing to send.
+func (w *Worker) run(t *task, looking bool) error {
 	scope := w.scope(t.tenant)
 	// Waiting comes before claiming, so that nobody is held while nothing is sent.
-	err := w.limiter.Wait(w.quit, scope, waitHere)
-	w.notePause(scope, err)
-	if err != nil {
-		return err
+	if t.reads() {
+		// Its error is met again when the roster is used, unless it is gone then.
+		if _, err := w.snapshots.get(w.hard, t.tenant, t.rows[0].CallID, time.Time{}); err != nil {
+			if p, ok := errors.AsType[*ratelimit.PausedError](err); ok {
+				return p
+			}
+		}
 	}
-	slotAt := time.Now()
-	ctx, turn, err := w.queue.Ledger.Begin(w.hard, t.batch, t.rows[0].CallKey(), refs(t.rows))
+	ctx := w.hard
+	if !looking {
+		err := w.limiter.Wait(w.quit, scope, waitHere)
+		w.notePause(scope, err)
+		if err != nil {
+			return err
+		}
+		ctx = withSlot(ctx, time.Now())
+	}
+	ctx, turn, err := w.queue.Ledger.Begin(ctx, t.batch, t.rows[0].CallKey(), refs(t.rows))
 	if err != nil {
 		return err
 	}
@@ -85,117 +105,131 @@ func (w *Worker) run(t *task) error {
 	for _, s := range turn.Skipped {
 		w.metrics.changes(t.action, s.Row.Outcome)
 	}
-	r := &round{w: w, task: t, turn: turn, visit: visit{graph: w.graph, tenant: t.tenant, call: t.rows[0].CallID}}
-	r.rows(withSlot(ctx, slotAt))
+	r := &round{w: w, task: t, turn: turn, call: t.rows[0].CallID}
+	r.rows(ctx)
 	if r.open {
-		return &comeBack{after: r.back}
+		return &comeBack{after: r.back, ringing: r.ringing}
 	}
 	return nil
 }
 
-// round is one run of a task.
+// round is one run of a task. Rows are named by their index in the task.
 type round struct {
-	w     *Worker
-	task  *task
-	turn  *ledger.Turn
-	visit visit
-	open  bool          // some row has no outcome yet
-	back  time.Duration // when the first of those is due
-	halt  *time.Duration
-	ended *ledger.Row // the call's end, once a row has found it
+	w       *Worker
+	task    *task
+	turn    *ledger.Turn
+	call    string
+	open    bool          // some row has no outcome yet
+	ringing bool          // so has one whose participant is being rung
+	back    time.Duration // when the first of those is due
+	halt    *time.Duration
+	ended   *ledger.Row // the call's end, once a row has found it
 }
 
-func (r *round) later(after time.Duration) {
-	if !r.open || after < r.back {
-		r.back = max(after, 0)
+// later leaves rows for another round.
+func (r *round) later(after time.Duration, rows ...int) {
+	for _, i := range rows {
+		if !r.open || after < r.back {
+			r.back = max(after, 0)
+		}
+		r.open = true
+		r.ringing = r.ringing || !r.turn.Rows[i].Intent.At.IsZero()
 	}
-	r.open = true
 }
 
-// rows takes the rows in their order. A throttle, a lost claim or the worker's
-// end leaves the rest for later.
+// rows does what can be done for each row. A throttle, a lost claim or the
+// worker's end leaves the rest for later.
 func (r *round) rows(ctx context.Context) {
-	for i, c := range r.task.rows {
-		switch r.turn.Standings[i] {
+	var due []int
+	for i, standing := range r.turn.Standings {
+		switch standing {
 		case ledger.Settled:
-			continue
 		case ledger.Busy:
-			r.later(busyWait)
-			continue
+			r.later(busyWait, i)
 		case ledger.Later:
-			r.later(r.turn.Rows[i].At.Sub(r.turn.Now()))
-			continue
+			r.later(r.turn.Rows[i].At.Sub(r.turn.Now()), i)
 		case ledger.Ready:
+			due = append(due, i)
 		}
-		switch {
-		case r.halt != nil:
-			r.later(*r.halt)
-		case r.w.quit.Err() != nil, ctx.Err() != nil, r.turn.Overdue():
-			r.later(0)
-		default:
-			r.row(ctx, c, r.turn.Rows[i])
+	}
+	if r.task.action == roster.Invite {
+		r.invites(ctx, due)
+		return
+	}
+	for _, i := range due {
+		if !r.stopped(ctx, i) {
+			r.remove(ctx, i)
 		}
 	}
 }
 
-// row sends one row's request and records what came of it.
-func (r *round) row(ctx context.Context, c roster.Change, known ledger.Row) {
-	if r.ended != nil {
+// stopped tells whether nothing is to be done for rows in this round any more,
+// and leaves them for later or gives them the outcome that the call's end is.
+func (r *round) stopped(ctx context.Context, rows ...int) bool {
+	switch {
+	case r.ended != nil:
+		r.callEnded(rows...)
+	case r.halt != nil:
+		r.later(*r.halt, rows...)
+	case r.w.quit.Err() != nil, ctx.Err() != nil:
+		r.later(0, rows...)
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *round) callEnded(rows ...int) {
+	var all []ledger.Settlement
+	for _, i := range rows {
 		row := *r.ended
-		row.Attempts = known.Attempts
-		r.record(c, row)
-		return
+		row.Attempts = r.turn.Rows[i].Attempts
+		all = append(all, r.state(i, row))
 	}
-	attempt := known.Attempts + 1
-	row, err := r.visit.perform(ctx, c, fmt.Sprintf("rollcall %s %d %s", r.task.batch.ID, c.Row, rand.Text()))
-	row.Attempts = attempt
-	if err == nil {
-		r.w.tokenTrouble(nil)
-		r.record(c, row)
-		return
-	}
+	r.record(all...)
+}
+
+// state is row i's new state.
+func (r *round) state(i int, row ledger.Row) ledger.Settlement {
+	return ledger.Settlement{N: r.task.rows[i].Row, Row: row}
+}
+
+// snapshot gives the roster of the call as it was at since, by Redis' clock, or
+// later.
+func (r *round) snapshot(ctx context.Context, since time.Time) (*snapshot, error) {
+	return r.w.snapshots.get(ctx, r.task.tenant, r.call, r.turn.Local(since))
+}
+
+// trouble deals with an error that stands in the way of all that is asked of
+// the call now: a pause, a missing token, the end of the claims or of the
+// worker. It tells whether it was one.
+func (r *round) trouble(ctx context.Context, err error, rows ...int) bool {
 	if e, ok := errors.AsType[*graph.Error](err); ctx.Err() != nil && (!ok || e.Status == 0) {
-		// It was this worker that hung up, as it lost its claim or ends: the row
-		// pays nothing for that.
-		r.later(0)
-		return
+		// It was this worker that hung up: the rows pay nothing for that.
+		r.later(0, rows...)
+		return true
 	}
-	what := judge(c.Action, err)
-	switch what.next {
+	switch judge(r.task.action, err).next {
 	case throttle:
 		r.throttled(err)
-		return
 	case hold:
-		r.w.tokenTrouble(err)
-		if graph.KindOf(err) == graph.NoToken {
-			wait := holdWait
-			r.halt = &wait // the rest would wait for a token as long, in vain
-		}
-		r.w.log.Debug("a row was not sent", "batch", r.task.batch.ID, "row", c.Row, "error", err)
-		if r.w.quit.Err() != nil {
-			r.later(0)
-			return
-		}
-		r.later(holdWait)
-		return
-	case settle:
-		row.Outcome = what.outcome
-		evidence(&row, what.hint, err)
-		if row.Outcome == ledger.CallEnded {
-			r.ended = &row
-		}
-	case again:
-		evidence(&row, what.hint, err)
-		if attempt >= r.w.cfg.MaxAttempts {
-			row.Outcome = ledger.Exhausted
-			row.Detail = fmt.Sprintf("%d attempts: %s", attempt, row.Detail)
-			break
-		}
-		wait := max(backoff(attempt), retryAfter(err))
-		row.At = r.turn.Now().Add(wait)
-		r.later(wait)
+		r.held(err)
+	default:
+		return false
 	}
-	r.record(c, row)
+	return r.stopped(ctx, rows...)
+}
+
+// unreadable is trouble for an error of reading about the call, which can also
+// say that the call has ended.
+func (r *round) unreadable(ctx context.Context, err error, rows ...int) bool {
+	if graph.KindOf(err) == graph.CallNotFound {
+		row := ledger.Row{Outcome: ledger.CallEnded}
+		evidence(&row, hintCall, err)
+		r.ended = &row
+		return r.stopped(ctx, rows...)
+	}
+	return r.trouble(ctx, err, rows...)
 }
 
 // throttled leaves the rest of the task until the pause is over. The scope was
@@ -206,7 +240,32 @@ func (r *round) throttled(err error) {
 		wait = p.Left
 	}
 	r.halt = &wait
-	r.later(wait)
+}
+
+// held leaves the rest of the task until what kept a request from being sent
+// may be over.
+func (r *round) held(err error) {
+	r.w.tokenTrouble(err)
+	r.w.log.Debug("nothing was sent", "batch", r.task.batch.ID, "error", err)
+	wait := holdWait
+	if r.w.quit.Err() != nil {
+		wait = 0
+	}
+	r.halt = &wait
+}
+
+// again is the state of a row whose request did not succeed and was surely not
+// applied, or may be repeated: pending, or exhausted.
+func (r *round) again(i int, hint string, err error) ledger.Settlement {
+	row := ledger.Row{Attempts: r.turn.Rows[i].Attempts + 1}
+	evidence(&row, hint, err)
+	if row.Attempts >= r.w.cfg.MaxAttempts {
+		row.Outcome = ledger.Exhausted
+		row.Detail = fmt.Sprintf("%d attempts: %s", row.Attempts, row.Detail)
+		return r.state(i, row)
+	}
+	row.At = r.turn.Now().Add(max(backoff(row.Attempts), retryAfter(err)))
+	return r.state(i, row)
 }
 
 // retryAfter is how long Graph asked to wait with an error, at most the limiter's
@@ -244,31 +303,57 @@ func (w *Worker) writeTrouble(err error) {
 	}
 }
 
-// record writes the row's state, and tries until it is written: what has been
-// done at Graph must not be forgotten because Redis was away.
-func (r *round) record(c roster.Change, row ledger.Row) {
+// record writes rows' states and leaves those for later that stay pending. It
+// tells which were written; nil says that it is not known.
+func (r *round) record(rows ...ledger.Settlement) []bool {
+	written := r.write(rows...)
+	for n, s := range rows {
+		switch {
+		case s.Row.Outcome == ledger.Pending:
+			i := r.index(s)
+			r.later(r.turn.Rows[i].At.Sub(r.turn.Now()), i)
+		case len(written) > n && written[n]:
+			r.w.metrics.changes(r.task.action, s.Row.Outcome)
+		}
+	}
+	return written
+}
+
+// write writes rows' states, and tries until they are written: what has been done
+// at Graph must not be forgotten because Redis was away.
+func (r *round) write(rows ...ledger.Settlement) []bool {
+	if len(rows) == 0 {
+		return nil
+	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		written, err := r.turn.Record(r.w.hard, c.Row, row)
+		written, err := r.turn.Record(r.w.hard, rows...)
 		if r.w.hard.Err() == nil && !errors.Is(err, ledger.ErrNoBatch) {
 			r.w.writeTrouble(err)
 		}
 		switch {
 		case err == nil:
-			if written && row.Outcome != ledger.Pending {
-				r.w.metrics.changes(c.Action, row.Outcome)
+			for n, s := range rows {
+				r.w.log.Debug("row", "batch", r.task.batch.ID, "row", s.N, "written", written[n], "outcome", s.Row.Outcome.String(),
+					"status", s.Row.Status, "request_id", s.Row.RequestID, "attempts", s.Row.Attempts)
 			}
-			r.w.log.Debug("row", "batch", r.task.batch.ID, "row", c.Row, "outcome", row.Outcome.String(),
-				"status", row.Status, "request_id", row.RequestID, "attempts", row.Attempts)
-			return
+			return written
 		case errors.Is(err, ledger.ErrNoBatch):
-			r.w.log.Warn("an outcome has nowhere to go: the ledger lost its batch", "batch", r.task.batch.ID, "row", c.Row, "outcome", row.Outcome.String())
-			return
+			r.w.log.Warn("outcomes have nowhere to go: the ledger lost their batch", "batch", r.task.batch.ID, "rows", len(rows))
+			return nil
 		}
-		select {
-		case <-r.w.hard.Done():
-			r.later(0)
-			return
-		case <-time.After(wait):
+		if !every(r.w.hard, wait) {
+			r.open, r.back = true, 0
+			return nil
 		}
 	}
+}
+
+// index finds a state's row in the task.
+func (r *round) index(s ledger.Settlement) int {
+	for i, c := range r.task.rows {
+		if c.Row == s.N {
+			return i
+		}
+	}
+	panic("a row of another task")
 }

@@ -61,8 +61,8 @@ delete,c1,,gone-4,,
 	}
 	w.work()
 	w.finish(b)
-	w.wantOutcomes(b, ledger.Invited, ledger.Removed, ledger.AlreadyRemoved, ledger.CallEnded, ledger.CallEnded,
-		ledger.Invited, ledger.Superseded, ledger.Removed, ledger.Removed, ledger.AlreadyRemoved)
+	w.wantOutcomes(b, ledger.Joined, ledger.Removed, ledger.AlreadyRemoved, ledger.CallEnded, ledger.CallEnded,
+		ledger.Joined, ledger.Superseded, ledger.Removed, ledger.Removed, ledger.AlreadyRemoved)
 	for i, r := range w.rows(b) {
 		if r.At.IsZero() || (r.Attempts == 0) != (r.Outcome == ledger.Superseded || r.Outcome == ledger.CallEnded && r.Attempts == 0) {
 			t.Errorf("row %d: %+v", i+1, r)
@@ -72,14 +72,14 @@ delete,c1,,gone-4,,
 		}
 	}
 	// The same again does nothing.
-	before := w.sim.Counters().Requests
+	before := w.sim.Counters().ByKind["invite"]
 	again, existing, err := w.q.Enqueue(t.Context(), w.request("action,call_id,user_id\ninvite,c1,user-9\n", false))
 	if err != nil || existing {
 		t.Fatal(existing, err)
 	}
 	w.finish(again)
-	if n := w.sim.Counters().Requests - before; n != 1 {
-		t.Errorf("%d requests for one invite", n)
+	if n := w.sim.Counters().ByKind["invite"] - before; n != 1 {
+		t.Errorf("%d invitations for one invite", n)
 	}
 }
 
@@ -104,7 +104,7 @@ func (w *world) tried(b ledger.Batch) {
 
 func testStaleInvite(t *testing.T, rdb *redis.Client) {
 	w := newWorld(t, rdb, graphsim.Config{})
-	w.work()
+	w.work(confirmWithin(2 * time.Second))
 	end := w.outage("invite")
 	old := w.enqueue("action,call_id,participant_id,user_id\ninvite,c1,p-1,user-1\n")
 	w.tried(old)

@@ -83,6 +83,13 @@ func judge(action roster.Action, err error) reaction {
 	return r.remove
 }
 
+// mayHaveApplied tells whether the change may have happened although there is
+// an error.
+func mayHaveApplied(err error) bool {
+	e, ok := errors.AsType[*graph.Error](err)
+	return ok && e.MayHaveApplied()
+}
+
 // evidence writes what an error says into a row's record.
 func evidence(row *ledger.Row, hint string, err error) {
 	row.Detail, row.Status, row.Code, row.RequestID = hint, 0, "", ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -70,24 +71,49 @@ func (q *Queue) send(ctx context.Context, b ledger.Batch, k *pack) (existing boo
 	return false, nil
 }
 
+// lookLater puts a task into the queue of those that are being rung for, to be
+// run after some time. It may be there already.
+func (q *Queue) lookLater(ctx context.Context, t *asynq.Task, id string, after time.Duration) error {
+	// asynq cuts times to whole seconds.
+	at := time.Now().Add(after + time.Second).Truncate(time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := q.client.EnqueueContext(ctx, asynq.NewTask(t.Type(), t.Payload(), options(lookID(id), lookQueue)...), asynq.ProcessAt(at))
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		return nil
+	}
+	return err
+}
+
 // revive enqueues a pack's task again if it is gone, and runs it if someone has
 // archived it.
 func (q *Queue) revive(ctx context.Context, b ledger.Batch, k *pack) error {
+	id := taskID(b.ID, k.n)
+	if there, err := q.unarchive(lookQueue, lookID(id)); there || err != nil {
+		return err
+	}
 	existing, err := q.send(ctx, b, k)
 	if err != nil || !existing {
 		return err
 	}
-	info, err := q.inspector.GetTaskInfo(queueName(b.Queue), taskID(b.ID, k.n))
+	_, err = q.unarchive(queueName(b.Queue), id)
+	return err
+}
+
+// unarchive tells whether a task is in the queue, and runs it if someone has
+// archived it.
+func (q *Queue) unarchive(queue, id string) (there bool, err error) {
+	info, err := q.inspector.GetTaskInfo(queue, id)
 	switch {
 	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
-		return nil // done in the meantime
+		return false, nil // done in the meantime
 	case err != nil:
-		return fmt.Errorf("look for a task: %w", err)
+		return false, fmt.Errorf("look for a task: %w", err)
 	case info.State != asynq.TaskStateArchived:
-		return nil
+		return true, nil
 	}
 	if err := q.inspector.RunTask(info.Queue, info.ID); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
-		return fmt.Errorf("run an archived task: %w", err)
+		return true, fmt.Errorf("run an archived task: %w", err)
 	}
-	return nil
+	return true, nil
 }

@@ -20,6 +20,7 @@ type progress struct {
 	quiet   int // sweeps without progress
 	next    int // quiet sweeps before it acts again
 	failed  bool
+	told    bool // the log says that its deadline is over
 }
 
 // sweep puts tasks back that are gone while their rows are pending, and closes
@@ -69,18 +70,30 @@ func (w *Worker) sweepOnce(ctx context.Context, seen map[string]*progress) error
 }
 
 func (w *Worker) sweepBatch(ctx context.Context, st ledger.Status, p *progress, now time.Time) error {
+	// Rows whose participants are being rung stay pending beyond the end.
+	over := true
+	var err error
 	switch {
 	case now.After(st.Deadline):
-		w.log.Info("the deadline of a batch is over: what is pending expires", "batch", st.ID, "pending", st.Pending)
-		return w.queue.close(ctx, st.Batch, ledger.Row{Outcome: ledger.Expired, Detail: "never enqueued: its enqueue was interrupted and not run again"})
+		if !p.told {
+			w.log.Info("the deadline of a batch is over: what is pending expires", "batch", st.ID, "pending", st.Pending)
+		}
+		err = w.queue.close(ctx, st.Batch, ledger.Row{Outcome: ledger.Expired, Detail: "never enqueued: its enqueue was interrupted and not run again"})
 	case st.State == ledger.Stopped:
-		return w.queue.closeCancelled(ctx, st.Batch)
-	case st.Pending != p.pending:
-		*p = progress{pending: st.Pending, next: quietSweeps, failed: p.failed}
+		err = w.queue.closeCancelled(ctx, st.Batch)
+	default:
+		over = false
+	}
+	if err != nil {
+		return err
+	}
+	if st.Pending != p.pending {
+		*p = progress{pending: st.Pending, next: quietSweeps, failed: p.failed, told: over}
 		return nil
 	}
+	p.told = over
 	p.quiet++
-	if p.quiet < p.next || !st.Sealed {
+	if p.quiet < p.next || !st.Sealed && !over {
 		return nil
 	}
 	p.next = min(2*p.next, quietMost)

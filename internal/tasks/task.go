@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -18,9 +19,16 @@ const (
 	typeDelete = "rollcall:delete"
 )
 
-// Queues are the queues a batch can go to, with their share of the workers'
+// queues are the queues a batch can go to, with their share of the workers'
 // attention.
 var queues = map[string]int{"high": 6, "default": 3, "low": 1}
+
+// lookQueue is for tasks somebody is being rung for. Whether they come can be
+// seen for a short time only, which must not pass behind a long queue.
+const (
+	lookQueue = "rollcall-look"
+	lookShare = 40
+)
 
 // Queues are the names that a batch's queue can have.
 func Queues() []string { return []string{"high", "default", "low"} }
@@ -51,6 +59,9 @@ type payloadRow struct {
 
 func taskID(batch string, n int64) string { return fmt.Sprintf("%s.%d", batch, n) }
 
+// lookID is the id in lookQueue of a task.
+func lookID(taskID string) string { return taskID + ".look" }
+
 // taskLimit is far above what one run of a task takes; asynq wants a limit.
 const taskLimit = time.Hour
 
@@ -76,15 +87,19 @@ func newTask(b ledger.Batch, k *pack) (*asynq.Task, error) {
 	if k.action == roster.Invite {
 		typ = typeInvite
 	}
-	return asynq.NewTask(typ, body,
-		asynq.TaskID(taskID(b.ID, k.n)),
-		asynq.Queue(queueName(b.Queue)),
+	return asynq.NewTask(typ, body, options(taskID(b.ID, k.n), queueName(b.Queue))...), nil
+}
+
+func options(id, queue string) []asynq.Option {
+	return []asynq.Option{
+		asynq.TaskID(id),
+		asynq.Queue(queue),
 		asynq.Timeout(taskLimit),
 		// Attempts are counted in the ledger: asynq archives a task whose
 		// retries are used up, even one that was only throttled, and its
 		// archive forgets.
 		asynq.MaxRetry(math.MaxInt32),
-	), nil
+	}
 }
 
 // task is a payload as the handler uses it.
@@ -120,6 +135,12 @@ func readTask(t *asynq.Task) (*task, error) {
 		return nil, fmt.Errorf("read task: it names no batch, call or rows")
 	}
 	return out, nil
+}
+
+// reads tells whether the task needs the roster of its call.
+func (t *task) reads() bool {
+	return t.action == roster.Invite ||
+		slices.ContainsFunc(t.rows, func(c roster.Change) bool { return c.ParticipantID == "" })
 }
 
 // refs are the rows as the ledger wants them.

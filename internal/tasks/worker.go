@@ -28,6 +28,15 @@ type WorkerConfig struct {
 	Concurrency int          // tasks at once; default 32
 	Rate        float64      // requests a second and scope of the whole fleet; 0: no ceiling
 	MaxAttempts int          // default 8
+	// AcceptOnly takes Graph's word that it rings somebody for the end of it:
+	// nobody looks whether they join, unless that word was lost.
+	AcceptOnly bool
+	// ConfirmTimeout is how long after an invitation somebody is awaited. It
+	// should be longer than Graph rings, which is 60 s. Default 75 s.
+	ConfirmTimeout time.Duration
+	// SnapshotLife is how long a roster that was read is good enough. Default 5 s;
+	// at most 30 s.
+	SnapshotLife time.Duration
 	// ShutdownTimeout is how long Run waits for requests under way when it is
 	// told to end. It should be longer than Graph.Timeout. Default 40 s.
 	ShutdownTimeout time.Duration
@@ -41,6 +50,7 @@ type WorkerConfig struct {
 const (
 	DefaultConcurrency     = 32
 	DefaultMaxAttempts     = 8
+	DefaultConfirmTimeout  = 75 * time.Second
 	DefaultShutdownTimeout = 40 * time.Second
 	defaultSweepEvery      = 15 * time.Second
 )
@@ -53,7 +63,11 @@ type Worker struct {
 	graph   *graph.Client
 	metrics *metrics
 	pauses  pauses
+	looks   looks
+	singles callSet // calls that take one invitee a request only: Graph takes several in group calls alone
 	log     *slog.Logger
+
+	snapshots snapshots
 
 	// quit ends when the worker shall stop taking up work, hard when it must
 	// drop what it does. They outlive any single call, as the worker does.
@@ -67,6 +81,8 @@ type Worker struct {
 func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	cfg.Concurrency = orDefault(cfg.Concurrency, DefaultConcurrency)
 	cfg.MaxAttempts = orDefault(cfg.MaxAttempts, DefaultMaxAttempts)
+	cfg.ConfirmTimeout = orDefault(cfg.ConfirmTimeout, DefaultConfirmTimeout)
+	cfg.SnapshotLife = min(orDefault(cfg.SnapshotLife, defaultSnapshotLife), maxSnapshotLife)
 	cfg.ShutdownTimeout = orDefault(cfg.ShutdownTimeout, DefaultShutdownTimeout)
 	cfg.SweepEvery = orDefault(cfg.SweepEvery, defaultSweepEvery)
 	if cfg.Metrics == nil {
@@ -76,9 +92,10 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	w := &Worker{
-		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate),
+		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate), looks: newLooks(cfg.ConfirmTimeout),
 		quit: context.Background(), hard: context.Background(),
 	}
+	w.snapshots.life, w.snapshots.read = cfg.SnapshotLife, w.readRoster
 	var err error
 	if w.metrics, err = newMetrics(cfg.Metrics, cfg.Rate, w.pauses.any); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -148,6 +165,7 @@ func asynqQueues() map[string]int {
 	for name, share := range queues {
 		out[queueName(name)] = share
 	}
+	out[lookQueue] = lookShare
 	return out
 }
 

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,20 @@ import (
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
 )
+
+// TestMain lets more tests run at once than there are processors: most of their
+// time they wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	wanted := false
+	flag.Visit(func(f *flag.Flag) { wanted = wanted || f.Name == "test.parallel" })
+	if !wanted {
+		if err := flag.Set("test.parallel", "8"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // world is a Redis, a Graph and the queue between them.
 type world struct {
@@ -85,6 +100,11 @@ func (w *world) work(change ...func(*WorkerConfig)) (stop func()) {
 	}
 	w.t.Cleanup(stop)
 	return stop
+}
+
+// confirmWithin makes a worker await people for a time fit for tests.
+func confirmWithin(d time.Duration) func(*WorkerConfig) {
+	return func(cfg *WorkerConfig) { cfg.ConfirmTimeout, cfg.SnapshotLife = d, d/10 }
 }
 
 // request checks a roster file; what its deletes name is put on the simulator's

@@ -36,7 +36,7 @@ func NewWorkerFlags(fs *cli.FlagSet) *WorkerFlags {
 		rate:           fs.Float64("rate", 0, "requests a second of the whole fleet"),
 		maxAttempts:    fs.Int("max-attempts", tasks.DefaultMaxAttempts, "tries of a row"),
 		confirm:        fs.Bool("confirm", true, "confirm invites on the roster"),
-		confirmTimeout: fs.Duration("confirm-timeout", 75*time.Second, "how long to wait for that"),
+		confirmTimeout: fs.Duration("confirm-timeout", tasks.DefaultConfirmTimeout, "how long to wait for that"),
 		logFormat:      fs.Choice("log-format", "text", "text or json", "text", "json"),
 		logLevel:       fs.Choice("log-level", "info", "least level", "debug", "info", "warn", "error"),
 		Shutdown:       fs.Duration("shutdown-timeout", tasks.DefaultShutdownTimeout, "time to finish requests under way"),
@@ -111,7 +111,8 @@ func (f *WorkerFlags) Simulated(rdb redis.UniversalClient, s *Simulator, log *sl
 func (f *WorkerFlags) base(rdb redis.UniversalClient, tenant string, log *slog.Logger) tasks.WorkerConfig {
 	return tasks.WorkerConfig{
 		Redis: rdb, Tenant: tenant, Concurrency: *f.concurrency, Rate: *f.rate,
-		MaxAttempts: *f.maxAttempts, ShutdownTimeout: *f.Shutdown, Log: log,
+		MaxAttempts: *f.maxAttempts, AcceptOnly: !*f.confirm, ConfirmTimeout: *f.confirmTimeout,
+		ShutdownTimeout: *f.Shutdown, Log: log,
 	}
 }
 

@@ -1,22 +1,26 @@
 -- settle: writes records of rows; an outcome is set once, and the counters move with it.
 -- KEYS 1 meta, 2 counts, 3… the rows' bucket of each row
--- ARGV 1 key life in seconds, then for each row: field, record. A record's first byte is its
---      outcome's letter, or '.' while the row is pending
--- returns {-1} if the batch does not exist, else {1 if this finished the batch, 1 or 0 for each row: written or not}
+-- ARGV 1 key life in seconds, then for each row: field, the record it is thought to have, the new record.
+--      A record's first byte is its outcome's letter, or while the row is pending '.', and '!' once
+--      an invitation was to be sent. An outcome replaces any pending record, a pending record only
+--      the one expected: what somebody else has found out in between must not be lost
+-- returns {-1} if the batch does not exist, else {1 if this finished the batch, then for each row 1 or, if it
+--      was not written, the record that it has}
 local total = redis.call('HGET', KEYS[1], 'rows')
 if not total then return {-1} end
+local function pending(record) return string.find('.!', string.sub(record, 1, 1), 1, true) end
 local out, done = {0}, 0
-for i = 2, #ARGV, 2 do
-  local bucket, n = KEYS[2 + i / 2], i / 2
-  local old = redis.call('HGET', bucket, ARGV[i])
-  if old and string.sub(old, 1, 1) ~= '.' then
-    out[1 + n] = 0
+for n = 1, #KEYS - 2 do
+  local bucket, field, expected, record = KEYS[2 + n], ARGV[3 * n - 1], ARGV[3 * n], ARGV[3 * n + 1]
+  local old = redis.call('HGET', bucket, field) or ''
+  local final = not pending(record)
+  if old ~= '' and not pending(old) or not final and old ~= expected and old ~= record then
+    out[1 + n] = old
   else
-    redis.call('HSET', bucket, ARGV[i], ARGV[i + 1])
-    if not old then redis.call('EXPIRE', bucket, ARGV[1]) end
-    local letter = string.sub(ARGV[i + 1], 1, 1)
-    if letter ~= '.' then
-      redis.call('HINCRBY', KEYS[2], letter, 1)
+    redis.call('HSET', bucket, field, record)
+    if old == '' then redis.call('EXPIRE', bucket, ARGV[1]) end
+    if final then
+      redis.call('HINCRBY', KEYS[2], string.sub(record, 1, 1), 1)
       done = done + 1
     end
     out[1 + n] = 1

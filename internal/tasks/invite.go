@@ -1,0 +1,344 @@
+package tasks
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	"rollcall/internal/graph"
+	"rollcall/internal/ledger"
+	"rollcall/internal/roster"
+)
+
+// invites takes the rows of an invite task: those with an intent are looked at
+// first, and only whom that leaves, and who is not in the call yet, is rung.
+func (r *round) invites(ctx context.Context, due []int) {
+	var sent, fresh []int
+	for _, i := range due {
+		if r.turn.Rows[i].Intent.At.IsZero() {
+			fresh = append(fresh, i)
+		} else {
+			sent = append(sent, i)
+		}
+	}
+	send := slices.Concat(r.look(ctx, sent), r.absent(ctx, fresh))
+	slices.Sort(send)
+	r.send(ctx, send)
+}
+
+// absent gives those the outcome who are in the call already, and returns the
+// rows of the others.
+func (r *round) absent(ctx context.Context, rows []int) []int {
+	if len(rows) == 0 || r.stopped(ctx, rows...) {
+		return nil
+	}
+	since := r.turn.Created()
+	for _, i := range rows {
+		if at := r.turn.Changed[i]; at.After(since) {
+			since = at
+		}
+	}
+	snap, present, err := r.present(ctx, rows, since)
+	if err != nil {
+		if r.unreadable(ctx, err, rows...) {
+			return nil
+		}
+		return r.unread(rows, err)
+	}
+	var send []int
+	var there []ledger.Settlement
+	for _, i := range rows {
+		switch left := r.turn.Rings[i].Until.Sub(r.turn.Now()); {
+		case present[i]:
+			there = append(there, r.state(i, ledger.Row{
+				Outcome: ledger.AlreadyPresent, Attempts: r.turn.Rows[i].Attempts,
+				RequestID: snap.requestID, Detail: "on the roster of the call already",
+			}))
+		case left > 0:
+			// An earlier row is ringing them.
+			r.later(min(left, ringWait), i)
+		default:
+			send = append(send, i)
+		}
+	}
+	r.record(there...)
+	return send
+}
+
+// present tells who is on the roster as it was at since or later. Someone who is
+// shown may have been removed by their participant id after the roster was read:
+// then it is read again.
+func (r *round) present(ctx context.Context, rows []int, since time.Time) (*snapshot, map[int]bool, error) {
+	for {
+		snap, err := r.snapshot(ctx, since)
+		if err != nil {
+			return nil, nil, err
+		}
+		present := map[int]bool{}
+		var keys []string
+		for _, i := range rows {
+			for _, id := range snap.endpoints(r.task.rows[i]) {
+				present[i] = true
+				keys = append(keys, participantKey(id))
+			}
+		}
+		if len(keys) == 0 {
+			return snap, present, nil
+		}
+		changed, err := r.turn.LastChange(ctx, keys...)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !changed.After(since) || !r.turn.Local(changed).After(snap.at) {
+			return snap, present, nil
+		}
+		since = changed
+	}
+}
+
+// unread returns the rows that are invited although the roster could not be
+// read: that it cannot be read twice must not keep anybody from the call.
+func (r *round) unread(rows []int, err error) (send []int) {
+	what := judge(roster.Invite, err)
+	var wait []ledger.Settlement
+	for _, i := range rows {
+		switch left := r.turn.Rings[i].Until.Sub(r.turn.Now()); {
+		case left > 0:
+			r.later(min(left, ringWait), i)
+		case what.next == again && r.turn.Rows[i].Attempts == 0 && r.w.cfg.MaxAttempts > 1:
+			wait = append(wait, r.again(i, what.hint, err))
+		default:
+			send = append(send, i)
+		}
+	}
+	r.record(wait...)
+	return send
+}
+
+// send invites the rows' participants, as many by one request as Graph takes.
+func (r *round) send(ctx context.Context, rows []int) {
+	for len(rows) > 0 {
+		pack := r.fit(rows)
+		rows = rows[len(pack):]
+		refused := r.post(ctx, pack)
+		if !refused {
+			continue
+		}
+		// Which of them is at fault, only requests of their own can tell.
+		whole := true
+		for _, i := range pack {
+			r.post(ctx, []int{i})
+			row := r.turn.Rows[i]
+			whole = whole && (row.Intent.Accepted || row.Outcome == ledger.Invited)
+		}
+		if whole {
+			// None is: the call does not take more than one at once.
+			r.w.singles.note(r.task.rows[0].CallKey())
+		}
+	}
+}
+
+// fit returns the first rows, as many as one request can have.
+func (r *round) fit(rows []int) []int {
+	if r.w.singles.has(r.task.rows[0].CallKey()) {
+		return rows[:1]
+	}
+	bots := 0
+	for n, i := range rows {
+		if r.task.rows[i].Kind == roster.Application {
+			bots++
+		}
+		if n == graph.MaxInvitees || bots > 1 { // Graph takes one bot a request
+			return rows[:n]
+		}
+	}
+	return rows
+}
+
+// post sends one invitation for the rows. That it is about to be sent is written
+// first, and only an answer that says that it was surely not applied takes that
+// back. It tells whether Graph refused the request for the sake of one of
+// several rows: then nothing has become of them.
+func (r *round) post(ctx context.Context, pack []int) (refused bool) {
+	if r.stopped(ctx, pack...) {
+		return false
+	}
+	if r.turn.Overdue() {
+		r.later(0, pack...)
+		return false
+	}
+	ctx, err := r.w.slot(ctx, r.task.tenant)
+	if err != nil {
+		r.trouble(ctx, err, pack...)
+		return false
+	}
+	before := r.states(pack)
+	pack, before, err = r.intend(ctx, pack, before)
+	if err != nil {
+		r.w.log.Debug("an intent could not be written", "batch", r.task.batch.ID, "error", err)
+		r.takeBack(ctx, before)
+		r.later(redisWait, pack...)
+		return false
+	}
+	if len(pack) == 0 {
+		return false
+	}
+	op, err := r.w.graph.Invite(ctx, r.task.tenant, r.call, r.invitation(pack))
+	if err == nil {
+		r.w.tokenTrouble(nil)
+		r.accepted(pack, op)
+		return false
+	}
+	return r.notAccepted(ctx, pack, before, err)
+}
+
+func (r *round) states(rows []int) []ledger.Settlement {
+	out := make([]ledger.Settlement, len(rows))
+	for n, i := range rows {
+		out[n] = r.state(i, r.turn.Rows[i])
+	}
+	return out
+}
+
+// intend writes the intent for the rows, and returns those that may be rung,
+// with their states before. With an error it is not known whose was written.
+func (r *round) intend(ctx context.Context, pack []int, before []ledger.Settlement) ([]int, []ledger.Settlement, error) {
+	rows := slices.Clone(before)
+	for n := range rows {
+		rows[n].Row = ledger.Row{
+			Attempts: before[n].Row.Attempts + 1, At: r.turn.Now().Add(r.w.looks.first),
+			Detail: "an invitation was to be sent; whether Graph took it is not known",
+		}
+	}
+	written, err := r.turn.Intend(ctx, r.w.ringTime(), rows...)
+	if err != nil {
+		return pack, before, err
+	}
+	var may []int
+	var was []ledger.Settlement
+	for n, i := range pack {
+		if written[n] {
+			may, was = append(may, i), append(was, before[n])
+		} else {
+			r.later(0, i) // someone else has got hold of it
+		}
+	}
+	return may, was, nil
+}
+
+// ringTime is for how long after an intent somebody may be rung: the request for
+// it can take its time, too.
+func (w *Worker) ringTime() time.Duration { return w.cfg.ConfirmTimeout + w.graph.Timeout() }
+
+func (r *round) invitation(pack []int) graph.Invitation {
+	first := r.task.rows[pack[0]].Row
+	inv := graph.Invitation{ClientContext: fmt.Sprintf("rollcall %s %d %s", r.task.batch.ID, first, rand.Text())}
+	for _, i := range pack {
+		c := r.task.rows[i]
+		inv.Participants = append(inv.Participants, graph.Invitee{
+			Kind: identityKinds[c.Kind], ID: c.ID, DisplayName: c.DisplayName,
+			ParticipantID: c.ParticipantID, ReplacesCallID: c.ReplacesCallID,
+		})
+	}
+	return inv
+}
+
+// identityKinds are Graph's words for the kinds of the roster.
+var identityKinds = map[roster.Kind]graph.IdentityKind{
+	roster.User: graph.User, roster.Phone: graph.Phone,
+	roster.Application: graph.Application, roster.Guest: graph.Guest,
+}
+
+// accepted notes that Graph rings the rows' participants.
+func (r *round) accepted(pack []int, op graph.Operation) {
+	intent, answered := r.turn.Rows[pack[0]].Intent.At, r.answered()
+	for rows := pack; len(rows) > 0; {
+		states := r.states(rows)
+		for n := range states {
+			row := &states[n].Row
+			row.Intent = ledger.Intent{At: answered, Accepted: true, Operation: op.ID, Read: row.Intent.Read}
+			row.Status, row.RequestID = op.HTTPStatus, op.RequestID
+			row.Detail = "accepted by Graph; not confirmed"
+			if op.ID != "" {
+				row.Detail += "; operation " + op.ID
+			}
+			if r.w.cfg.AcceptOnly {
+				row.Outcome, row.At = ledger.Invited, time.Time{}
+			}
+		}
+		written := r.record(states...)
+		if len(written) == 0 {
+			return
+		}
+		// Whoever has looked at a row meanwhile does not know what is known here.
+		var missed []int
+		for n, i := range rows {
+			now := r.turn.Rows[i]
+			if !written[n] && now.Outcome == ledger.Pending && now.Intent.At.Equal(intent) {
+				missed = append(missed, i)
+			}
+		}
+		rows = missed
+	}
+}
+
+// answered is from when on people ring at the latest whose invitation's request
+// has just ended: the time from its intent to that can be long, and counts for
+// nothing.
+func (r *round) answered() time.Time { return r.turn.Now().Truncate(time.Millisecond) }
+
+// notAccepted deals with an error of an invitation.
+func (r *round) notAccepted(ctx context.Context, pack []int, before []ledger.Settlement, err error) (refused bool) {
+	if ctx.Err() != nil {
+		r.later(0, pack...) // what has become of it is found out by looking
+		return false
+	}
+	what := judge(roster.Invite, err)
+	if what.next == again && mayHaveApplied(err) {
+		rows, ended := r.states(pack), r.answered()
+		for n := range rows {
+			row := &rows[n].Row
+			evidence(row, what.hint, err)
+			row.Intent.At = ended
+			row.At = r.turn.Now().Add(max(r.w.looks.first, retryAfter(err)))
+		}
+		r.record(rows...)
+		return false
+	}
+	// From here on, nobody was rung.
+	if what.next == settle && what.outcome == ledger.Rejected && len(pack) > 1 {
+		r.takeBack(ctx, before)
+		return true
+	}
+	if what.next != settle {
+		r.takeBack(ctx, before)
+		if !r.trouble(ctx, err, pack...) {
+			var rows []ledger.Settlement
+			for _, i := range pack {
+				rows = append(rows, r.again(i, what.hint, err))
+			}
+			r.record(rows...)
+		}
+		return false
+	}
+	rows := r.states(pack)
+	for n := range rows {
+		row := &rows[n].Row
+		row.Outcome, row.At = what.outcome, time.Time{}
+		evidence(row, what.hint, err)
+		if row.Outcome == ledger.CallEnded {
+			r.ended = row
+		}
+	}
+	r.record(rows...)
+	return false
+}
+
+// takeBack records the intent of an invitation away that was surely not sent.
+func (r *round) takeBack(ctx context.Context, before []ledger.Settlement) {
+	if ctx.Err() == nil { // or others may work on the rows now
+		r.write(before...)
+	}
+}

@@ -1,0 +1,126 @@
+package test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"rollcall/internal/redistest"
+)
+
+// inviteRoster writes a roster of invites, one line a call in turn.
+func inviteRoster(t testing.TB, dir, name string, calls, perCall int) string {
+	t.Helper()
+	return writeFile(t, dir, name, func(w io.Writer) {
+		_, _ = fmt.Fprintln(w, "action,call_id,user_id")
+		for p := range perCall {
+			for c := range calls {
+				_, _ = fmt.Fprintf(w, "invite,call-%03d,u-%03d-%03d\n", c, c, p)
+			}
+		}
+	})
+}
+
+// truly compares the outcomes of invites with what the simulator knows.
+func truly(t testing.TB, report table, state simState) {
+	t.Helper()
+	joined := map[string]bool{}
+	for id, call := range state.Calls {
+		for _, who := range call.Joined {
+			joined[id+" "+who] = true
+		}
+		if len(call.Ringing) > 0 {
+			t.Errorf("%s: %d people are still rung", id, len(call.Ringing))
+		}
+	}
+	wrong := 0
+	for _, row := range report.rows {
+		came := joined[report.cell(row, "call_id")+" user:"+report.cell(row, "user_id")]
+		if o := report.cell(row, "outcome"); came != (o == "joined" || o == "already_present") {
+			if wrong++; wrong <= 5 {
+				t.Errorf("row %s is %s (%s), and that they joined is %t", report.cell(row, "row"), o, report.cell(row, "detail"), came)
+			}
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d rows have an outcome that is not true", wrong)
+	}
+}
+
+// gets counts the requests that only read.
+func (s simState) gets() int { return s.Counters.ByKind["roster"] + s.Counters.ByKind["operation"] }
+
+// TestTenThousandInvites invites 10,000 people to 50 calls, some of whom decline
+// or do not answer, and who ring for up to as long as Graph rings.
+func TestTenThousandInvites(t *testing.T) {
+	t.Parallel()
+	const calls, perCall, ring, life = 50, 200, 60, 5
+	server := redistest.StartServer(t)
+	dir := t.TempDir()
+	inviteRoster(t, dir, "roster.csv", calls, perCall)
+	sim := startSim(t, dir, "--latency", "1ms", "--ring", fmt.Sprintf("2s-%ds", ring), "--decline", "0.03", "--no-answer", "0.02",
+		"--page-size", "100", "--roster", "roster.csv")
+	fleet(t, 1, server, sim.url)
+	env := []string{"ROLLCALL_REDIS=" + server.URL()}
+	must(t, 4, dir, env, "enqueue", "--wait", "--report", "report.csv", "roster.csv")
+	report := readTableFile(t, dir+"/report.csv")
+	outcomes := reported(t, report, readTableFile(t, dir+"/roster.csv"))
+	state := sim.state(t)
+	rungOnce(t, state, calls*perCall)
+	truly(t, report, state)
+	posts, gets := state.Counters.ByKind["invite"], state.gets()
+	bound := posts * ring / life / 10
+	t.Logf("%v: %d POSTs, %d GETs of rosters and %d of operations (10 %% of POSTs × ring time ÷ snapshot life is %d)", outcomes, posts,
+		state.Counters.ByKind["roster"], state.Counters.ByKind["operation"], bound)
+	if posts > calls*perCall/5 {
+		t.Errorf("%d POSTs", posts)
+	}
+	if gets >= bound {
+		t.Errorf("%d GETs, want less than %d", gets, bound)
+	}
+	if n := outcomes["joined"] + outcomes["declined"]; n != calls*perCall {
+		t.Errorf("outcomes are %v", outcomes)
+	}
+}
+
+// TestKilledWhileRinging loses answers, refuses requests and kills a worker every
+// two seconds for a minute. Nobody is rung twice, and all rows end.
+func TestKilledWhileRinging(t *testing.T) {
+	if os.Getenv("ROLLCALL_TEST_SLOW") != "1" {
+		t.Skip("takes five minutes: set ROLLCALL_TEST_SLOW=1")
+	}
+	t.Parallel()
+	const calls, perCall, workers = 40, 250, 3
+	server := redistest.StartServer(t)
+	dir := t.TempDir()
+	inviteRoster(t, dir, "roster.csv", calls, perCall)
+	sim := startSim(t, dir, "--latency", "20ms", "--ring", "1s-5s", "--page-size", "100", "--roster", "roster.csv",
+		"--fault", "invite.lost=0.1", "--fault", "invite.unavailable=0.1", "--fault", "invite.reset=0.05")
+	args := []string{"--confirm-timeout", "10s", "--concurrency", "16", "--rate", "60"}
+	fleetOf := fleet(t, workers, server, sim.url, args...)
+	env := []string{"ROLLCALL_REDIS=" + server.URL()}
+	waiting := start(t, dir, env, "enqueue", "--wait", "--report", "report.csv", "roster.csv")
+	kills := 0
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); kills++ {
+		time.Sleep(2 * time.Second) // the faults' own clock, not a condition
+		n := rand.N(workers)
+		fleetOf[n].signal(os.Kill)
+		fleetOf[n] = fleet(t, 1, server, sim.url, args...)[0]
+	}
+	r := waiting.wait()
+	if r.status != 0 && r.status != 4 {
+		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
+	}
+	report := readTableFile(t, dir+"/report.csv")
+	outcomes := reported(t, report, readTableFile(t, dir+"/roster.csv"))
+	state := sim.state(t)
+	t.Logf("%d kills, %v; %v", kills, outcomes, state.Counters.ByKind)
+	rungOnce(t, state, calls*perCall-outcomes["exhausted"])
+	truly(t, report, state)
+	if outcomes["pending"] != 0 {
+		t.Errorf("%d rows have no outcome", outcomes["pending"])
+	}
+}
