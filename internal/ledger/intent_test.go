@@ -769,3 +769,41 @@ func testIntendSeveral(t *testing.T, rdb *redis.Client, l *Ledger) {
 		t.Errorf("rows %+v, %+v, %+v", all[0], all[1], all[n-1])
 	}
 }
+
+// TestOutcomeAnswerLost: an outcome whose answer was lost is this turn's own when
+// it is written again, and nobody is thought to be rung after it.
+func TestOutcomeAnswerLost(t *testing.T) {
+	rdb := redistest.Any(t)
+	l := New(rdb)
+	b := batch(t, l, "b", 1)
+	observe(t, l, b, ref(1, "user:a"))
+	lossy := another(t, rdb)
+	var lost atomic.Bool
+	lossy.AddHook(deaf{settleScript, &lost})
+	_, turn, err := New(lossy).Begin(t.Context(), b, "t/call", []RowRef{ref(1, "user:a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := turn.Intend(t.Context(), time.Minute, Settlement{N: 1, Row: Row{Attempts: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	lost.Store(true)
+	s := Settlement{N: 1, Row: Row{Outcome: Declined, Attempts: 1}}
+	if _, err := turn.Record(t.Context(), s); err == nil {
+		t.Fatal("the answer was not lost")
+	}
+	lost.Store(false)
+	time.Sleep(2 * time.Millisecond) // so that the time of the outcome is another
+	if written, err := turn.Record(t.Context(), s); err != nil || !written[0] {
+		t.Errorf("written again: %v, %v", written, err)
+	}
+	if err := turn.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := rdb.HLen(t.Context(), ringingKey("t/call")).Val(); n != 0 {
+		t.Error("somebody is noted as being rung")
+	}
+	if st := status(t, l, b); st.Outcomes[Declined] != 1 || st.Pending != 0 {
+		t.Errorf("status is %+v", st)
+	}
+}

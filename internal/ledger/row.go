@@ -26,8 +26,28 @@ type Row struct {
 type Intent struct {
 	At        time.Time     // when it was written, before the request; zero: there is none
 	Accepted  bool          // Graph answered that it rings them: then they were rung for sure
+	Again     bool          // it is the second: what became of the first was never known
+	Came      int           // others of the same request who have come
 	Operation string        // Graph's id of what it does, if it named it
 	Read      time.Duration // how long after At the operation was last read
+}
+
+// The bits of an intent's flags; Came stands above them.
+const (
+	flagAccepted = 1 << iota
+	flagAgain
+	bitsOfFlags = iota
+)
+
+func (i Intent) flags() uint64 {
+	f := uint64(max(i.Came, 0)) << bitsOfFlags
+	if i.Accepted {
+		f |= flagAccepted
+	}
+	if i.Again {
+		f |= flagAgain
+	}
+	return f
 }
 
 // maxDetail bounds the free text of a record, in bytes.
@@ -44,8 +64,8 @@ const intentLetter = '!'
 // encode writes a record: the outcome's letter, then attempts, status and time
 // (milliseconds since the batch was created) as varints, code and request id
 // with their lengths, and the detail. GUIDs take 16 bytes. An intent stands in
-// front of the detail: its time, its age when the operation was read (ms), 1 if
-// it was accepted, and the operation.
+// front of the detail: its time, its age when the operation was read (ms), its
+// flags, and the operation.
 func (r Row) encode(created time.Time) []byte {
 	b := make([]byte, 0, 32+len(r.Code)+len(r.Detail))
 	letter := r.Outcome.letter()
@@ -62,11 +82,7 @@ func (r Row) encode(created time.Time) []byte {
 	if intent {
 		b = appendTime(b, r.Intent.At, created)
 		b = binary.AppendUvarint(b, uint64(max(r.Intent.Read.Milliseconds(), 0)))
-		accepted := byte(0)
-		if r.Intent.Accepted {
-			accepted = 1
-		}
-		b = append(b, accepted)
+		b = binary.AppendUvarint(b, r.Intent.flags())
 		b = appendText(b, r.Intent.Operation)
 	}
 	return append(b, clip(r.Detail, maxDetail)...)
@@ -110,8 +126,8 @@ func decodeRow(b string, created time.Time) (Row, error) {
 	var err error
 	if b[0] == intentLetter {
 		r.Intent = Intent{At: d.time(created), Read: time.Duration(d.uvarint()) * time.Millisecond}
-		accepted := d.take(1)
-		r.Intent.Accepted = len(accepted) == 1 && accepted[0] == 1
+		flags := d.uvarint()
+		r.Intent.Accepted, r.Intent.Again, r.Intent.Came = flags&flagAccepted != 0, flags&flagAgain != 0, int(flags>>bitsOfFlags)
 		r.Intent.Operation = d.text()
 		d.bad = d.bad || !r.Intent.sent()
 	} else if r.Outcome, err = outcomeOf(b[0]); err != nil {

@@ -52,7 +52,7 @@ type Turn struct {
 	tried    [][]string // of each row, those whose writing has not been answered
 
 	Standings []Standing // of each row given to Begin
-	Rows      []Row      // what the ledger knows of each, with what was recorded since
+	Rows      []Row      // what is known of each: what the ledger had, then what was recorded
 	// Instead is what becomes of a row with an intent that would have to be sent
 	// again: superseded, cancelled or expired; or Pending if it may be sent.
 	Instead []Outcome
@@ -342,7 +342,11 @@ func (t *Turn) Record(ctx context.Context, rows ...Settlement) (written []bool, 
 	for i, s := range rows {
 		at := t.index(s.N)
 		// What this turn has written without getting an answer is nobody else's.
-		if !written[i] && slices.Contains(unanswered[i], t.records[at]) {
+		switch {
+		case written[i] || !slices.Contains(unanswered[i], t.records[at]):
+		case t.Rows[at].Outcome != Pending:
+			written[i] = true
+		default:
 			again, err := t.settle(ctx, rows[i:i+1])
 			if err != nil {
 				return nil, err

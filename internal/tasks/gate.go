@@ -23,12 +23,18 @@ type slotKey struct{}
 // slot is one that was waited for before the participants were claimed.
 type slot struct {
 	at   time.Time
+	kept atomic.Bool
 	used atomic.Bool
 }
 
 // slotLife is how long a slot that was waited for can be used. After that, the
 // fleet's later slots are under way, and a burst would come of it.
 const slotLife = 50 * time.Millisecond
+
+// keptLife is how long a slot can be used whose holder has written an intent: to
+// let an invitation wait in line again that seems to be sent would be worse than
+// to send it late.
+const keptLife = time.Second
 
 // slot returns a context with a slot, which the next request uses up, and waits
 // for one unless ctx has it already.
@@ -42,7 +48,21 @@ func (w *Worker) slot(ctx context.Context, tenant string) (context.Context, erro
 	return withSlot(ctx, time.Now()), nil
 }
 
-func (s *slot) live() bool { return !s.used.Load() && time.Since(s.at) < slotLife }
+func (s *slot) live() bool {
+	life := slotLife
+	if s.kept.Load() {
+		life = keptLife
+	}
+	return !s.used.Load() && time.Since(s.at) < life
+}
+
+// keepSlot makes the context's slot last for the request that an intent has been
+// written for.
+func keepSlot(ctx context.Context) {
+	if s, ok := ctx.Value(slotKey{}).(*slot); ok {
+		s.kept.Store(true)
+	}
+}
 
 // withSlot returns a context with a slot that has been waited for just now: the
 // first request uses it up.

@@ -75,16 +75,17 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 func (w *Worker) run(t *task, looking bool) error {
 	scope := w.scope(t.tenant)
 	// Waiting comes before claiming, so that nobody is held while nothing is sent.
+	sends := !looking
 	if t.reads() {
 		// Its error is met again when the roster is used, unless it is gone then.
-		if _, err := w.snapshots.get(w.hard, t.tenant, t.rows[0].CallID, time.Time{}); err != nil {
-			if p, ok := errors.AsType[*ratelimit.PausedError](err); ok {
-				return p
-			}
+		snap, err := w.snapshots.get(w.hard, t.tenant, t.rows[0].CallID, time.Time{})
+		if p, ok := errors.AsType[*ratelimit.PausedError](err); ok && p.Left > waitHere {
+			return p
 		}
+		sends = sends && (err != nil || t.sends(snap))
 	}
 	ctx := w.hard
-	if !looking {
+	if sends {
 		err := w.limiter.Wait(w.quit, scope, waitHere)
 		w.notePause(scope, err)
 		if err != nil {
@@ -200,6 +201,18 @@ func (r *round) snapshot(ctx context.Context, since time.Time) (*snapshot, error
 	return r.w.snapshots.get(ctx, r.task.tenant, r.call, r.turn.Local(since))
 }
 
+// fresh is since when a roster must be to say something about rows: a change that
+// is newer, or that was asked for later, is not on it.
+func (r *round) fresh(rows ...int) time.Time {
+	since := r.turn.Created()
+	for _, i := range rows {
+		if at := r.turn.Changed[i]; at.After(since) {
+			since = at
+		}
+	}
+	return since
+}
+
 // trouble deals with an error that stands in the way of all that is asked of
 // the call now: a pause, a missing token, the end of the claims or of the
 // worker. It tells whether it was one.
@@ -257,7 +270,7 @@ func (r *round) held(err error) {
 // again is the state of a row whose request did not succeed and was surely not
 // applied, or may be repeated: pending, or exhausted.
 func (r *round) again(i int, hint string, err error) ledger.Settlement {
-	row := ledger.Row{Attempts: r.turn.Rows[i].Attempts + 1}
+	row := ledger.Row{Attempts: r.turn.Rows[i].Attempts + 1, Intent: r.turn.Rows[i].Intent}
 	evidence(&row, hint, err)
 	if row.Attempts >= r.w.cfg.MaxAttempts {
 		row.Outcome = ledger.Exhausted

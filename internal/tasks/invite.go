@@ -34,27 +34,23 @@ func (r *round) absent(ctx context.Context, rows []int) []int {
 	if len(rows) == 0 || r.stopped(ctx, rows...) {
 		return nil
 	}
-	since := r.turn.Created()
-	for _, i := range rows {
-		if at := r.turn.Changed[i]; at.After(since) {
-			since = at
-		}
-	}
-	snap, present, err := r.present(ctx, rows, since)
+	snap, present, sure, err := r.present(ctx, rows, r.fresh(rows...))
 	if err != nil {
 		if r.unreadable(ctx, err, rows...) {
 			return nil
 		}
-		return r.unread(rows, err)
+		return r.unchecked(rows, err)
 	}
 	var send []int
 	var there []ledger.Settlement
 	for _, i := range rows {
 		switch left := r.turn.Rings[i].Until.Sub(r.turn.Now()); {
+		case present[i] && !sure:
+			r.later(busyWait, i)
 		case present[i]:
 			there = append(there, r.state(i, ledger.Row{
 				Outcome: ledger.AlreadyPresent, Attempts: r.turn.Rows[i].Attempts,
-				RequestID: snap.requestID, Detail: "on the roster of the call already",
+				RequestID: snap.requestID, Detail: "on the roster of the call already" + snap.where(r.task.rows[i]),
 			}))
 		case left > 0:
 			// An earlier row is ringing them.
@@ -69,14 +65,13 @@ func (r *round) absent(ctx context.Context, rows []int) []int {
 
 // present tells who is on the roster as it was at since or later. Someone who is
 // shown may have been removed by their participant id after the roster was read:
-// then it is read again.
-func (r *round) present(ctx context.Context, rows []int, since time.Time) (*snapshot, map[int]bool, error) {
-	for {
-		snap, err := r.snapshot(ctx, since)
-		if err != nil {
-			return nil, nil, err
+// then it is read again. It is not sure while someone works on such an id.
+func (r *round) present(ctx context.Context, rows []int, since time.Time) (snap *snapshot, present map[int]bool, sure bool, err error) {
+	for range 2 {
+		if snap, err = r.snapshot(ctx, since); err != nil {
+			return nil, nil, false, err
 		}
-		present := map[int]bool{}
+		present = map[int]bool{}
 		var keys []string
 		for _, i := range rows {
 			for _, id := range snap.endpoints(r.task.rows[i]) {
@@ -85,22 +80,23 @@ func (r *round) present(ctx context.Context, rows []int, since time.Time) (*snap
 			}
 		}
 		if len(keys) == 0 {
-			return snap, present, nil
+			return snap, present, true, nil
 		}
 		changed, err := r.turn.LastChange(ctx, keys...)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		if !changed.After(since) || !r.turn.Local(changed).After(snap.at) {
-			return snap, present, nil
+			return snap, present, true, nil
 		}
 		since = changed
 	}
+	return snap, present, false, nil
 }
 
-// unread returns the rows that are invited although the roster could not be
+// unchecked returns the rows that are invited although the roster could not be
 // read: that it cannot be read twice must not keep anybody from the call.
-func (r *round) unread(rows []int, err error) (send []int) {
+func (r *round) unchecked(rows []int, err error) (send []int) {
 	what := judge(roster.Invite, err)
 	var wait []ledger.Settlement
 	for _, i := range rows {
@@ -122,14 +118,15 @@ func (r *round) send(ctx context.Context, rows []int) {
 	for len(rows) > 0 {
 		pack := r.fit(rows)
 		rows = rows[len(pack):]
-		refused := r.post(ctx, pack)
-		if !refused {
+		if !r.post(ctx, pack) {
 			continue
 		}
 		// Which of them is at fault, only requests of their own can tell.
 		whole := true
 		for _, i := range pack {
-			r.post(ctx, []int{i})
+			if r.turn.Standings[i] == ledger.Ready {
+				r.post(ctx, []int{i})
+			}
 			row := r.turn.Rows[i]
 			whole = whole && (row.Intent.Accepted || row.Outcome == ledger.Invited)
 		}
@@ -174,12 +171,12 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 		r.trouble(ctx, err, pack...)
 		return false
 	}
+	keepSlot(ctx)
 	before := r.states(pack)
 	pack, before, err = r.intend(ctx, pack, before)
 	if err != nil {
 		r.w.log.Debug("an intent could not be written", "batch", r.task.batch.ID, "error", err)
-		r.takeBack(ctx, before)
-		r.later(redisWait, pack...)
+		r.later(redisWait, r.takeBack(pack, before)...)
 		return false
 	}
 	if len(pack) == 0 {
@@ -210,6 +207,8 @@ func (r *round) intend(ctx context.Context, pack []int, before []ledger.Settleme
 		rows[n].Row = ledger.Row{
 			Attempts: before[n].Row.Attempts + 1, At: r.turn.Now().Add(r.w.looks.first),
 			Detail: "an invitation was to be sent; whether Graph took it is not known",
+			// Whom a row with an intent comes back for was perhaps rung already.
+			Intent: ledger.Intent{Again: !before[n].Row.Intent.At.IsZero()},
 		}
 	}
 	written, err := r.turn.Intend(ctx, r.w.ringTime(), rows...)
@@ -222,7 +221,7 @@ func (r *round) intend(ctx context.Context, pack []int, before []ledger.Settleme
 		if written[n] {
 			may, was = append(may, i), append(was, before[n])
 		} else {
-			r.later(0, i) // someone else has got hold of it
+			r.taken(i)
 		}
 	}
 	return may, was, nil
@@ -258,7 +257,7 @@ func (r *round) accepted(pack []int, op graph.Operation) {
 		states := r.states(rows)
 		for n := range states {
 			row := &states[n].Row
-			row.Intent = ledger.Intent{At: answered, Accepted: true, Operation: op.ID, Read: row.Intent.Read}
+			row.Intent = ledger.Intent{At: answered, Accepted: true, Operation: op.ID}
 			row.Status, row.RequestID = op.HTTPStatus, op.RequestID
 			row.Detail = "accepted by Graph; not confirmed"
 			if op.ID != "" {
@@ -291,54 +290,63 @@ func (r *round) answered() time.Time { return r.turn.Now().Truncate(time.Millise
 
 // notAccepted deals with an error of an invitation.
 func (r *round) notAccepted(ctx context.Context, pack []int, before []ledger.Settlement, err error) (refused bool) {
-	if ctx.Err() != nil {
-		r.later(0, pack...) // what has become of it is found out by looking
-		return false
-	}
-	what := judge(roster.Invite, err)
-	if what.next == again && mayHaveApplied(err) {
+	if mayHaveApplied(err) {
+		if ctx.Err() != nil {
+			r.later(0, pack...) // what became of it is found out by looking
+			return false
+		}
 		rows, ended := r.states(pack), r.answered()
 		for n := range rows {
 			row := &rows[n].Row
-			evidence(row, what.hint, err)
+			evidence(row, judge(roster.Invite, err).hint, err)
 			row.Intent.At = ended
-			row.At = r.turn.Now().Add(max(r.w.looks.first, retryAfter(err)))
+			row.At = ended.Add(min(max(r.w.looks.first, retryAfter(err)), r.w.looks.over))
 		}
 		r.record(rows...)
 		return false
 	}
-	// From here on, nobody was rung.
-	if what.next == settle && what.outcome == ledger.Rejected && len(pack) > 1 {
-		r.takeBack(ctx, before)
-		return true
-	}
-	if what.next != settle {
-		r.takeBack(ctx, before)
-		if !r.trouble(ctx, err, pack...) {
-			var rows []ledger.Settlement
-			for _, i := range pack {
-				rows = append(rows, r.again(i, what.hint, err))
-			}
-			r.record(rows...)
-		}
+	// Nobody was rung. Rows that somebody else has taken over are left to them.
+	pack = r.takeBack(pack, before)
+	if len(pack) == 0 || r.trouble(ctx, err, pack...) {
 		return false
 	}
-	rows := r.states(pack)
-	for n := range rows {
-		row := &rows[n].Row
-		row.Outcome, row.At = what.outcome, time.Time{}
-		evidence(row, what.hint, err)
-		if row.Outcome == ledger.CallEnded {
-			r.ended = row
+	what := judge(roster.Invite, err)
+	if what.next == settle && what.outcome == ledger.Rejected && len(pack) > 1 {
+		return true
+	}
+	var rows []ledger.Settlement
+	for _, i := range pack {
+		if what.next != settle {
+			rows = append(rows, r.again(i, what.hint, err))
+			continue
 		}
+		row := ledger.Row{Outcome: what.outcome, Attempts: r.turn.Rows[i].Attempts + 1}
+		evidence(&row, what.hint, err)
+		if row.Outcome == ledger.CallEnded {
+			r.ended = &row
+		}
+		rows = append(rows, r.state(i, row))
 	}
 	r.record(rows...)
 	return false
 }
 
-// takeBack records the intent of an invitation away that was surely not sent.
-func (r *round) takeBack(ctx context.Context, before []ledger.Settlement) {
-	if ctx.Err() == nil { // or others may work on the rows now
-		r.write(before...)
+// takeBack records the intent of an invitation away that was surely not sent. It
+// returns the rows that were as they had been left.
+func (r *round) takeBack(pack []int, before []ledger.Settlement) (mine []int) {
+	written := r.write(before...)
+	for n, i := range pack {
+		if n < len(written) && written[n] {
+			mine = append(mine, i)
+		} else {
+			r.taken(i)
+		}
 	}
+	return mine
+}
+
+// taken leaves a row to the one who has got hold of it.
+func (r *round) taken(i int) {
+	r.turn.Standings[i] = ledger.Busy
+	r.later(busyWait, i)
 }

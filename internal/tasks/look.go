@@ -34,7 +34,7 @@ type looks struct {
 func newLooks(timeout time.Duration) looks {
 	return looks{
 		first: min(timeout/40, 2*time.Second), most: min(timeout/10, 8*time.Second),
-		over: timeout, late: 2*timeout + time.Minute,
+		over: timeout, late: 2*timeout + 5*time.Minute,
 		read: timeout * 4 / 5, readHidden: timeout / 5, early: rate.NewLimiter(2, 20),
 	}
 }
@@ -62,8 +62,13 @@ func (r *round) look(ctx context.Context, rows []int) (resend []int) {
 		}
 	}
 	snap, err := r.snapshot(ctx, since)
-	if err != nil && r.unreadable(ctx, err, rows...) {
-		return nil
+	if err != nil {
+		// A row that must not be sent any more, and for which it is too late to
+		// see anything, does not wait for better days.
+		rows = r.hopeless(rows)
+		if r.unreadable(ctx, err, rows...) {
+			return nil
+		}
 	}
 	open := rows
 	if err == nil {
@@ -86,33 +91,59 @@ func (r *round) look(ctx context.Context, rows []int) (resend []int) {
 	return resend
 }
 
+// hopeless gives the rows their outcome of which nothing can be found out any
+// more, and returns the others.
+func (r *round) hopeless(rows []int) (rest []int) {
+	var states []ledger.Settlement
+	for _, i := range rows {
+		row := r.turn.Rows[i]
+		if r.turn.Instead[i] == ledger.Pending || r.age(i) <= r.w.looks.late {
+			rest = append(rest, i)
+			continue
+		}
+		row.Outcome, row.At, row.Detail = ledger.Unresolved, time.Time{}, detailUnknown+", and it is too late to find out"
+		if row.Intent.Accepted {
+			row.Outcome, row.Detail = ledger.Invited, "accepted by Graph; not confirmed, as Graph could not be asked in time"
+		}
+		states = append(states, r.state(i, row))
+	}
+	r.record(states...)
+	return rest
+}
+
+const detailUnknown = "whether Graph took the invitation is not known"
+
 // seen gives those the outcome who are on the roster, and returns the others.
 func (r *round) seen(rows []int, snap *snapshot) (open []int) {
 	var states []ledger.Settlement
-	came := map[time.Time]bool{}
+	came := map[time.Time]int{}
 	for _, i := range rows {
 		if len(snap.endpoints(r.task.rows[i])) == 0 {
 			open = append(open, i)
 			continue
 		}
 		row := &r.turn.Rows[i]
-		came[row.Intent.At] = true
-		row.Detail = "seen on the roster of the call"
+		came[row.Intent.At]++
+		row.Detail = "seen on the roster of the call" + snap.where(r.task.rows[i])
 		if !row.Intent.Accepted {
 			row.Status, row.RequestID = http.StatusOK, snap.requestID
 		}
 		states = append(states, r.joined(i))
 	}
-	// Where one has come, Graph has taken the request with all that it named:
-	// an answer that was lost is no reason to ring the others again. Written at
-	// once: later nobody could tell.
+	// Where two have come, Graph has taken the request with all that it named,
+	// for one can come by themselves: an answer that was lost is then no reason
+	// to ring the others again. Written at once: later nobody could tell.
 	for _, i := range open {
-		if row := &r.turn.Rows[i]; came[row.Intent.At] && !row.Intent.Accepted {
+		row := &r.turn.Rows[i]
+		if n := came[row.Intent.At]; n == 0 || row.Intent.Accepted {
+			continue
+		}
+		if row.Intent.Came += came[row.Intent.At]; row.Intent.Came >= 2 {
 			row.Intent.Accepted, row.Code = true, ""
 			row.Detail = "Graph took the invitation, as others of the same request came; not confirmed"
-			row.At = r.turn.Now().Add(r.w.looks.first)
-			states = append(states, r.state(i, *row))
 		}
+		row.At = r.turn.Now().Add(r.w.looks.first)
+		states = append(states, r.state(i, *row))
 	}
 	r.record(states...)
 	return open
@@ -189,7 +220,7 @@ func (r *round) result(op graph.Operation, rows []int) (open []int) {
 		case op.Status == graph.Completed:
 			row.Detail = "Graph's operation completed"
 			states = append(states, r.joined(i))
-		case failed && (mine || len(rows) == 1):
+		case failed && (mine || r.alone(i)):
 			states = append(states, r.declined(i, row.Detail))
 		default:
 			open = append(open, i)
@@ -200,6 +231,16 @@ func (r *round) result(op graph.Operation, rows []int) (open []int) {
 	}
 	r.record(states...)
 	return open
+}
+
+// alone tells whether no other row of the same operation is without an outcome.
+func (r *round) alone(i int) bool {
+	for other, row := range r.turn.Rows {
+		if other != i && row.Outcome == ledger.Pending && row.Intent.Operation == r.turn.Rows[i].Intent.Operation {
+			return false
+		}
+	}
+	return true
 }
 
 // named tells whether a message names row i's participant, and gives the other
@@ -280,10 +321,9 @@ func (r *round) unseen(i int, snap *snapshot, err error) (state ledger.Settlemen
 		}
 		row.At = r.turn.Now().Add(wait)
 		return r.state(i, row), false
-	case err != nil && judge(roster.Invite, err).next != settle && row.Attempts < r.w.cfg.MaxAttempts:
+	case err != nil && judge(roster.Invite, err).next != settle && age < r.w.looks.late:
 		// The roster may be there the next time.
-		row.Attempts++
-		row.At = r.turn.Now().Add(max(backoff(row.Attempts), retryAfter(err)))
+		row.At = r.turn.Now().Add(max(r.w.looks.most, min(retryAfter(err), r.w.looks.over)))
 		return r.state(i, row), false
 	case accepted && err != nil:
 		return settled(ledger.Invited, "accepted by Graph; not confirmed, as the roster of the call cannot be read")
@@ -296,12 +336,14 @@ func (r *round) unseen(i int, snap *snapshot, err error) (state ledger.Settlemen
 	case accepted:
 		return r.declined(i, fmt.Sprintf("no answer: not on the roster of the call %s after the invitation", age.Round(time.Second))), false
 	case err != nil:
-		return settled(ledger.Unresolved, "whether Graph took the invitation is not known, and the roster of the call cannot be read")
+		return settled(ledger.Unresolved, detailUnknown+", and the roster of the call cannot be read")
 	case !snap.complete:
-		return settled(ledger.Unresolved, "whether Graph took the invitation is not known; not among the %d participants that Graph shows, which may not be all", snap.shown)
+		return settled(ledger.Unresolved, detailUnknown+"; not among the %d participants that Graph shows, which may not be all", snap.shown)
 	case instead != ledger.Pending:
 		return settled(instead, "%s; an invitation was sent without an answer, and they did not join", insteadOf[instead])
-	case row.Attempts >= r.w.cfg.MaxAttempts:
+	case age > r.w.looks.late:
+		return settled(ledger.Unresolved, detailUnknown+"; they were looked for only %s later, and may have come and gone", age.Round(time.Second))
+	case row.Intent.Again, row.Attempts >= r.w.cfg.MaxAttempts:
 		return settled(ledger.Exhausted, "%d attempts: %s; not on the roster of the call", row.Attempts, row.Detail)
 	}
 	return ledger.Settlement{}, true

@@ -37,7 +37,7 @@ func (r *round) remove(ctx context.Context, i int) {
 	partly := row.Status == http.StatusNoContent
 	if partly && known.Status != row.Status {
 		known.Status, known.RequestID = row.Status, row.RequestID
-		r.record(r.state(i, known))
+		r.write(r.state(i, known))
 	}
 	if r.trouble(ctx, err, i) {
 		return
@@ -69,21 +69,19 @@ func (r *round) removal(ctx context.Context, i int) (ledger.Row, error) {
 	cancels := c.ParticipantID != "" && ring.Named
 	left := ring.Until.Sub(r.turn.Now())
 	if c.ParticipantID != "" && (left <= 0 || cancels) {
-		return r.removeOne(ctx, c.ParticipantID)
+		return r.removeNamed(ctx, i)
 	}
-	since := r.turn.Created()
-	if at := r.turn.Changed[i]; at.After(since) {
-		since = at
-	}
-	snap, err := r.snapshot(ctx, since)
-	if graph.KindOf(err) == graph.NotFound && left <= 0 {
-		// It is the roster that was not found, which says nothing about who
-		// is in the call.
+	snap, err := r.snapshot(ctx, r.fresh(i))
+	switch kind := graph.KindOf(err); {
+	case err == nil:
+	case kind != graph.CallNotFound && left > 0: // the ringing tells when to look again
+	case kind == graph.NotFound, kind == graph.Forbidden, kind == graph.Refused:
+		// It is the roster that is not shown, which says nothing about who is in
+		// the call.
 		row := ledger.Row{Outcome: ledger.Unresolved}
 		evidence(&row, "Graph does not show the roster of the call: give the participant_id instead", err)
 		return row, nil
-	}
-	if err != nil && left <= 0 {
+	default:
 		return ledger.Row{}, err
 	}
 	var endpoints []string
@@ -96,7 +94,37 @@ func (r *round) removal(ctx context.Context, i int) (ledger.Row, error) {
 		r.later(min(left, ringWait), i)
 		return ledger.Row{}, nil
 	case c.ParticipantID != "":
-		return r.removeOne(ctx, c.ParticipantID)
+		return r.removeNamed(ctx, i)
+	}
+	row, err := r.removeAll(ctx, i, snap, endpoints)
+	if err == nil && row.Outcome == ledger.AlreadyRemoved && len(endpoints) > 0 {
+		// All that the roster showed were gone: they may be there anew.
+		if snap, err = r.snapshot(ctx, r.turn.Now()); err != nil {
+			return ledger.Row{}, err
+		}
+		endpoints = snap.endpoints(c)
+		if len(endpoints) > 0 || !snap.complete {
+			return r.removeAll(ctx, i, snap, endpoints)
+		}
+	}
+	return row, err
+}
+
+// removeNamed removes the participant id of a row. If that is gone and the row
+// says who it was, they may be there under another.
+func (r *round) removeNamed(ctx context.Context, i int) (ledger.Row, error) {
+	c := r.task.rows[i]
+	row, gone := r.removeOne(ctx, c.ParticipantID)
+	if graph.KindOf(gone) != graph.NotFound || c.Kind == roster.NoIdentity {
+		return row, gone
+	}
+	snap, err := r.snapshot(ctx, r.fresh(i))
+	if err != nil {
+		return row, gone
+	}
+	endpoints := snap.endpoints(roster.Change{Kind: c.Kind, ID: c.ID})
+	if len(endpoints) == 0 {
+		return row, gone
 	}
 	return r.removeAll(ctx, i, snap, endpoints)
 }

@@ -17,7 +17,8 @@ const (
 	defaultSnapshotLife = 5 * time.Second
 	// maxSnapshotLife is well below what the ledger remembers of changes.
 	maxSnapshotLife = 30 * time.Second
-	// troubleLife is how long it is remembered that a roster could not be read.
+	// troubleLife is for how long at least it is remembered that a roster could
+	// not be read; longer if it took longer to find out.
 	troubleLife = time.Second
 	// maxSnapshots bounds the rosters kept in memory.
 	maxSnapshots = 1024
@@ -26,6 +27,7 @@ const (
 // snapshot is the roster of a call as it was when it was asked for.
 type snapshot struct {
 	at        time.Time // on the local clock, when the request was sent
+	until     time.Time // from then on it is too old
 	err       error     // why there is none
 	complete  bool      // who is not shown is not there
 	capped    bool      // it is not complete only because it is as long as a list that was cut
@@ -33,10 +35,11 @@ type snapshot struct {
 	shown     int
 	requestID string
 	ids       map[string][]string // the participants' ids, by participant key
+	lobby     map[string]bool     // those ids that wait to be let in
 }
 
 func newSnapshot(at time.Time, r graph.Roster, err error) *snapshot {
-	s := &snapshot{at: at, err: err, complete: r.Complete, capped: r.Capped, pages: r.Pages, requestID: r.RequestID, ids: map[string][]string{}}
+	s := &snapshot{at: at, err: err, complete: r.Complete, capped: r.Capped, pages: r.Pages, requestID: r.RequestID, ids: map[string][]string{}, lobby: map[string]bool{}}
 	add := func(key, id string) {
 		if have := s.ids[key]; len(have) == 0 || have[len(have)-1] != id {
 			s.ids[key] = append(have, id)
@@ -47,6 +50,9 @@ func newSnapshot(at time.Time, r graph.Roster, err error) *snapshot {
 			continue
 		}
 		s.shown++
+		if p.InLobby {
+			s.lobby[p.ID] = true
+		}
 		add(participantKey(p.ID), p.ID)
 		if p.InvitedAs != "" {
 			add(participantKey(p.InvitedAs), p.ID)
@@ -72,6 +78,17 @@ func (s *snapshot) endpoints(c roster.Change) []string {
 		}
 	}
 	return nil
+}
+
+// where says of someone who is on the roster whether they are in the lobby only,
+// which is where Graph's word of "in the call" begins.
+func (s *snapshot) where(c roster.Change) string {
+	for _, id := range s.endpoints(c) {
+		if !s.lobby[id] {
+			return ""
+		}
+	}
+	return ", in its lobby"
 }
 
 // snapshots are the rosters of a process, each read by one request at a time.
@@ -120,31 +137,27 @@ func (s *snapshots) find(key string) *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.kept[key]
-	if k == nil || !s.lives(k, time.Now()) {
+	if k == nil || !time.Now().Before(k.until) {
 		return nil
 	}
 	return k
-}
-
-func (s *snapshots) lives(k *snapshot, now time.Time) bool {
-	life := s.life
-	if k.err != nil {
-		life = min(life, troubleLife)
-	}
-	return now.Sub(k.at) < life
 }
 
 func (s *snapshots) keep(key string, k *snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	k.until = k.at.Add(s.life)
+	if k.err != nil {
+		k.until = now.Add(min(s.life, max(troubleLife, now.Sub(k.at))))
+	}
 	if s.kept == nil {
 		s.kept = map[string]*snapshot{}
 	}
 	if full := len(s.kept) >= maxSnapshots; full || now.Sub(s.pruned) > s.life {
 		s.pruned = now
 		for other, o := range s.kept {
-			if !s.lives(o, now) {
+			if !now.Before(o.until) {
 				delete(s.kept, other)
 			}
 		}

@@ -143,6 +143,15 @@ func (t *task) reads() bool {
 		slices.ContainsFunc(t.rows, func(c roster.Change) bool { return c.ParticipantID == "" })
 }
 
+// sends tells whether something has probably to be sent where the call's roster
+// is as shown.
+func (t *task) sends(snap *snapshot) bool {
+	return slices.ContainsFunc(t.rows, func(c roster.Change) bool {
+		there := len(snap.endpoints(c)) > 0
+		return c.Action == roster.Invite && !there || c.Action == roster.Delete && (there || c.ParticipantID != "")
+	})
+}
+
 // refs are the rows as the ledger wants them.
 func refs(rows []roster.Change) []ledger.RowRef {
 	out := make([]ledger.RowRef, len(rows))

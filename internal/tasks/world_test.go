@@ -42,6 +42,8 @@ type world struct {
 	q   *Queue
 	sim *graphsim.Sim // nil if Graph is another handler
 	url string
+	// tune changes workers before they run.
+	tune func(*Worker)
 }
 
 func newWorld(t *testing.T, rdb *redis.Client, cfg graphsim.Config) *world {
@@ -83,6 +85,9 @@ func (w *world) work(change ...func(*WorkerConfig)) (stop func()) {
 	worker, err := NewWorker(cfg)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.tune != nil {
+		w.tune(worker)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

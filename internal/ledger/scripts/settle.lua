@@ -14,7 +14,9 @@ for n = 1, #KEYS - 2 do
   local bucket, field, expected, record = KEYS[2 + n], ARGV[3 * n - 1], ARGV[3 * n], ARGV[3 * n + 1]
   local old = redis.call('HGET', bucket, field) or ''
   local final = not pending(record)
-  if old ~= '' and not pending(old) or not final and old ~= expected and old ~= record then
+  if old == record then
+    out[1 + n] = 1 -- it was written, and the answer to that was lost
+  elseif old ~= '' and not pending(old) or not final and old ~= expected then
     out[1 + n] = old
   else
     redis.call('HSET', bucket, field, record)
