@@ -122,15 +122,19 @@ func (r *round) send(ctx context.Context, rows []int) {
 			continue
 		}
 		// Which of them is at fault, only requests of their own can tell.
-		whole := true
+		accepted, refused := 0, 0
 		for _, i := range pack {
 			if r.turn.Standings[i] == ledger.Ready {
 				r.post(ctx, []int{i})
 			}
-			row := r.turn.Rows[i]
-			whole = whole && (row.Intent.Accepted || row.Outcome == ledger.Invited)
+			switch row := r.turn.Rows[i]; {
+			case row.Intent.Accepted, row.Outcome == ledger.Invited:
+				accepted++
+			case row.Outcome == ledger.Rejected:
+				refused++
+			}
 		}
-		if whole {
+		if accepted > 1 && refused == 0 {
 			// None is: the call does not take more than one at once.
 			r.w.singles.note(r.task.rows[0].CallKey())
 		}

@@ -114,7 +114,7 @@ func TestSeenThenKilled(t *testing.T) {
 	w.dropQueue() // which believes that the dead one still works
 	w.work(confirmWithin(short), func(cfg *WorkerConfig) { cfg.SweepEvery = 100 * time.Millisecond })
 	w.finish(b)
-	w.wantOutcomes(b, ledger.Joined, ledger.Joined, ledger.Declined)
+	w.wantOutcomes(b, ledger.Joined, ledger.Joined, ledger.Unresolved)
 	w.wantRung(3)
 }
 

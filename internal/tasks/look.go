@@ -111,7 +111,7 @@ func (r *round) hopeless(rows []int) (rest []int) {
 	return rest
 }
 
-const detailUnknown = "whether Graph took the invitation is not known"
+const detailUnknown = "whether Graph took the invitation is not known (a retry may ring them again)"
 
 // seen gives those the outcome who are on the roster, and returns the others.
 func (r *round) seen(rows []int, snap *snapshot) (open []int) {
@@ -130,18 +130,14 @@ func (r *round) seen(rows []int, snap *snapshot) (open []int) {
 		}
 		states = append(states, r.joined(i))
 	}
-	// Where two have come, Graph has taken the request with all that it named,
-	// for one can come by themselves: an answer that was lost is then no reason
-	// to ring the others again. Written at once: later nobody could tell.
+	// They show that Graph probably took a request whose answer was lost. Written
+	// at once: later nobody could tell.
 	for _, i := range open {
 		row := &r.turn.Rows[i]
-		if n := came[row.Intent.At]; n == 0 || row.Intent.Accepted {
+		if came[row.Intent.At] == 0 || row.Intent.Accepted {
 			continue
 		}
-		if row.Intent.Came += came[row.Intent.At]; row.Intent.Came >= 2 {
-			row.Intent.Accepted, row.Code = true, ""
-			row.Detail = "Graph took the invitation, as others of the same request came; not confirmed"
-		}
+		row.Intent.Came += came[row.Intent.At]
 		row.At = r.turn.Now().Add(r.w.looks.first)
 		states = append(states, r.state(i, *row))
 	}
@@ -268,7 +264,7 @@ func reason(row *ledger.Row, op graph.Operation, others []roster.Change) {
 	row.Detail = "the invitation failed"
 	message := op.Result.Message
 	for _, c := range others {
-		message = mention(c).ReplaceAllString(message, "…")
+		message = mention(c).ReplaceAllString(message, "${1}…${2}")
 	}
 	if message != "" {
 		row.Detail += ": " + message
@@ -297,10 +293,10 @@ func (r *round) declined(i int, why string) ledger.Settlement {
 // names tells whether a text names the change's participant.
 func names(text string, c roster.Change) bool { return mention(c).MatchString(text) }
 
-// mention matches where a text names the change's participant. A number may be
-// the beginning of another.
+// mention matches where a text names the change's participant. An id may be a
+// part of another.
 func mention(c roster.Change) *regexp.Regexp {
-	return regexp.MustCompile(`(?i)` + regexp.QuoteMeta(c.ID) + `\b`)
+	return regexp.MustCompile(`(?i)(^|[^\w.-])` + regexp.QuoteMeta(c.ID) + `($|[^\w.-]|\.(?:\W|$))`)
 }
 
 // unseen is the new state of a row whose participant has not been seen, or again
@@ -341,6 +337,8 @@ func (r *round) unseen(i int, snap *snapshot, err error) (state ledger.Settlemen
 		return settled(ledger.Unresolved, detailUnknown+"; not among the %d participants that Graph shows, which may not be all", snap.shown)
 	case instead != ledger.Pending:
 		return settled(instead, "%s; an invitation was sent without an answer, and they did not join", insteadOf[instead])
+	case row.Intent.Came >= 2: // one may have come by themselves
+		return settled(ledger.Unresolved, detailUnknown+"; %d others of the same request came, so they were probably rung, and are not rung again", row.Intent.Came)
 	case age > r.w.looks.late:
 		return settled(ledger.Unresolved, detailUnknown+"; they were looked for only %s later, and may have come and gone", age.Round(time.Second))
 	case row.Intent.Again, row.Attempts >= r.w.cfg.MaxAttempts:

@@ -165,6 +165,13 @@ func TestEndpoints(t *testing.T) {
 
 // TestReason: of Graph's one message for a request, a row gets what is about it.
 func TestReason(t *testing.T) {
+	for id, want := range map[string]bool{
+		"u1": false, "u1-2": true, "1-2": false, "u1-2.x": false, "abc": true, "bc": false, "end": true,
+	} {
+		if got := names("failed for 8:u1-2, 8:abc and end.", roster.Change{ID: id}); got != want {
+			t.Errorf("%s is named: %t", id, got)
+		}
+	}
 	r := &round{task: &task{rows: []roster.Change{
 		{Kind: roster.Phone, ID: "+6140"}, {Kind: roster.Phone, ID: "+61401"}, {Kind: roster.User, ID: "81E74EF5-e8e2-4d94-9ed9-04759531985d"},
 	}}}
