@@ -35,7 +35,7 @@ func newLooks(timeout time.Duration) looks {
 	return looks{
 		first: min(timeout/40, 2*time.Second), most: min(timeout/10, 8*time.Second),
 		over: timeout, late: 2*timeout + 5*time.Minute,
-		read: timeout * 4 / 5, readHidden: timeout / 5, early: rate.NewLimiter(2, 20),
+		read: timeout * 4 / 5, readHidden: timeout / 5, early: rate.NewLimiter(4, 20),
 	}
 }
 

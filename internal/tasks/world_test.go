@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 
 // world is a Redis, a Graph and the queue between them.
 type world struct {
-	t   *testing.T
+	t   testing.TB
 	rdb *redis.Client
 	q   *Queue
 	sim *graphsim.Sim // nil if Graph is another handler
@@ -46,7 +46,7 @@ type world struct {
 	tune func(*Worker)
 }
 
-func newWorld(t *testing.T, rdb *redis.Client, cfg graphsim.Config) *world {
+func newWorld(t testing.TB, rdb *redis.Client, cfg graphsim.Config) *world {
 	t.Helper()
 	sim, err := graphsim.New(cfg)
 	if err != nil {
@@ -57,7 +57,7 @@ func newWorld(t *testing.T, rdb *redis.Client, cfg graphsim.Config) *world {
 	return w
 }
 
-func newWorldWith(t *testing.T, rdb *redis.Client, graphAPI http.Handler) *world {
+func newWorldWith(t testing.TB, rdb *redis.Client, graphAPI http.Handler) *world {
 	t.Helper()
 	srv := httptest.NewServer(graphAPI)
 	t.Cleanup(srv.Close)
