@@ -14,8 +14,10 @@ Usage: worker [flags]
   --rate N              requests a second to Graph of all workers together, in
                         a tenant; 0: as many as Graph takes (0)
   --max-attempts N      tries of a row on temporary errors (8)
-  --confirm             accepted, but not in effect yet: invites that Graph
-  --confirm-timeout T   accepts end as 'invited'
+  --confirm             look whether those invited join (true); with
+                        --confirm=false accepted invites end as 'invited'
+  --confirm-timeout T   who is not there by then has not answered (75s; Graph
+                        rings for 60s: less can call 'declined' who still rings)
   --http ADDR           /healthz /readyz /metrics and a list of batches;
                         empty turns it off (127.0.0.1:9464)
   --drain               exit 0 when no unfinished batch is left
