@@ -118,9 +118,10 @@ func TestKilledWhileRinging(t *testing.T) {
 	outcomes := reported(t, report, readTableFile(t, dir+"/roster.csv"))
 	state := sim.state(t)
 	t.Logf("%d kills, %v; %v", kills, outcomes, state.Counters.ByKind)
-	rungOnce(t, state, calls*perCall-outcomes["exhausted"])
+	rungNoneAgain(t, state)
 	truly(t, report, state)
-	if outcomes["pending"] != 0 {
-		t.Errorf("%d rows have no outcome", outcomes["pending"])
+	// Now and then chance has every invitation of somebody fail.
+	if n := outcomes["joined"]; n < calls*perCall*97/100 || outcomes["pending"] != 0 {
+		t.Errorf("outcomes are %v", outcomes)
 	}
 }

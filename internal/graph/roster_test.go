@@ -120,3 +120,45 @@ func FuzzParsePage(f *testing.F) {
 		_, _ = parseOperation(body)
 	})
 }
+
+// TestPageAgain: a page that fails by chance is asked for once more, one that
+// fails for good or asks to wait is not.
+func TestPageAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		status int
+		header string
+		times  int // that it fails
+		kind   Kind
+		asked  int
+	}{
+		{"once", 503, "", 1, 0, 3},
+		{"twice", 503, "", 2, Temporary, 3},
+		{"asks to wait", 503, "5", 1, Temporary, 2},
+		{"throttled", 429, "5", 1, Throttled, 2},
+		{"forbidden", 403, "", 1, Forbidden, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked, failed := 0, 0
+			c, _ := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+				asked++
+				switch {
+				case !r.URL.Query().Has("page"):
+					_, _ = fmt.Fprintf(w, `{"value":[{"id":"p-1"}],"@odata.nextLink":"http://%s%s?page=2"}`, r.Host, r.URL.Path)
+				case failed < tt.times:
+					failed++
+					if tt.header != "" {
+						w.Header().Set("Retry-After", tt.header)
+					}
+					w.WriteHeader(tt.status)
+				default:
+					_, _ = w.Write([]byte(`{"value":[{"id":"p-2"}]}`))
+				}
+			})
+			roster, err := c.Participants(t.Context(), "", "c")
+			if KindOf(err) != tt.kind || asked != tt.asked || err == nil && (!roster.Complete || len(roster.Participants) != 2) {
+				t.Errorf("%+v, %v after %d requests", roster, err, asked)
+			}
+		})
+	}
+}

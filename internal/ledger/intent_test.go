@@ -101,7 +101,7 @@ func testIntentSeen(t *testing.T, _ *redis.Client, l *Ledger) {
 	older, b, newer := batch(t, l, "older", 1), batch(t, l, "b", 1), batch(t, l, "newer", 1)
 	r := ref(1, "user:a")
 	_, turn := begin(t, l, b, r)
-	if turn.Rows[0].Intent != (Intent{}) || turn.Rings[0] != (Ring{}) || turn.Instead[0] != Pending {
+	if turn.Rows[0].Intent != (Intent{}) || turn.Rings[0] != (Ring{}) || turn.Instead[0].Outcome != Pending {
 		t.Errorf("before: %+v, %+v", turn.Rows[0], turn.Rings[0])
 	}
 	intend(t, turn, 1, Row{Attempts: 1, Detail: "sending"})
@@ -117,8 +117,8 @@ func testIntentSeen(t *testing.T, _ *redis.Client, l *Ledger) {
 	if i := got.Intent; !i.At.Equal(at) || !i.Accepted || i.Operation != "op" || i.Read != 3*time.Second || got.Attempts != 1 {
 		t.Errorf("the next turn sees %+v", got)
 	}
-	if turn.Rings[0] != (Ring{}) || turn.Instead[0] != Pending {
-		t.Errorf("a row waits for itself: %+v, %s", turn.Rings[0], turn.Instead[0])
+	if turn.Rings[0] != (Ring{}) || turn.Instead[0].Outcome != Pending {
+		t.Errorf("a row waits for itself: %+v, %s", turn.Rings[0], turn.Instead[0].Outcome)
 	}
 	end(t, turn)
 	if st := status(t, l, b); st.Pending != 1 || len(st.Outcomes) != 0 {
@@ -534,8 +534,8 @@ func testInstead(t *testing.T, rdb *redis.Client, l *Ledger) {
 
 		_, turn = begin(t, l, b, sent, plain, waits)
 		wantStandings(t, turn, Ready, Settled, Later)
-		if turn.Instead[0] != want || !turn.Rows[0].Intent.At.Equal(at) || turn.Rows[0].Outcome != Pending {
-			t.Errorf("%s: instead %s, row %+v", name, turn.Instead[0], turn.Rows[0])
+		if turn.Instead[0].Outcome != want || !turn.Rows[0].Intent.At.Equal(at) || turn.Rows[0].Outcome != Pending {
+			t.Errorf("%s: instead %s, row %+v", name, turn.Instead[0].Outcome, turn.Rows[0])
 		}
 		if len(turn.Skipped) != 1 || turn.Skipped[0].N != 2 || turn.Skipped[0].Row.Outcome != want {
 			t.Errorf("%s: skipped %+v", name, turn.Skipped)
@@ -569,8 +569,8 @@ func testSupersededBusy(t *testing.T, _ *redis.Client, l *Ledger) {
 	end(t, works)
 	_, turn = begin(t, l, b, refs[0])
 	wantStandings(t, turn, Ready)
-	if turn.Instead[0] != Superseded {
-		t.Errorf("instead %s", turn.Instead[0])
+	if turn.Instead[0].Outcome != Superseded {
+		t.Errorf("instead %s", turn.Instead[0].Outcome)
 	}
 }
 
@@ -584,7 +584,7 @@ func testParticipantTwice(t *testing.T, rdb *redis.Client, l *Ledger) {
 	l.ClaimLife = 300 * time.Millisecond
 	ctx, turn := begin(t, l, b, refs...)
 	wantStandings(t, turn, Settled, Ready, Ready, Ready)
-	if turn.Instead[2] != Superseded || turn.Instead[3] != Pending || turn.Rings[3].Until.IsZero() {
+	if turn.Instead[2].Outcome != Superseded || turn.Instead[3].Outcome != Pending || turn.Rings[3].Until.IsZero() {
 		t.Errorf("instead %v, rings %+v", turn.Instead, turn.Rings)
 	}
 	_, busy := begin(t, l, other, ref(1, "user:a"), ref(2, "user:sent"))

@@ -36,6 +36,13 @@ type Ring struct {
 	Named bool
 }
 
+// Instead is the outcome of a row that must not be sent (any more), superseded,
+// cancelled or expired, and why; or Pending if it may be.
+type Instead struct {
+	Outcome Outcome
+	Why     string
+}
+
 // Turn is the right to work on some rows of one call. It must be ended.
 type Turn struct {
 	l        *Ledger
@@ -54,8 +61,8 @@ type Turn struct {
 	Standings []Standing // of each row given to Begin
 	Rows      []Row      // what is known of each: what the ledger had, then what was recorded
 	// Instead is what becomes of a row with an intent that would have to be sent
-	// again: superseded, cancelled or expired; or Pending if it may be sent.
-	Instead []Outcome
+	// again, if it must not be.
+	Instead []Instead
 	Rings   []Ring       // of each row that is Ready
 	Changed []time.Time  // when the participants of each were last changed, zero if not within a minute
 	Skipped []Settlement // rows that got their outcome from Begin
@@ -102,7 +109,7 @@ func (l *Ledger) Begin(ctx context.Context, b Batch, call string, refs []RowRef)
 	n := len(refs)
 	t := &Turn{
 		l: l, batch: b, call: call, owner: rand.Text(), refs: refs, records: make([]string, n), tried: make([][]string, n),
-		Standings: make([]Standing, n), Rows: make([]Row, n), Instead: make([]Outcome, n),
+		Standings: make([]Standing, n), Rows: make([]Row, n), Instead: make([]Instead, n),
 		Rings: make([]Ring, n), Changed: make([]time.Time, n),
 	}
 	verdicts, err := t.claim(ctx)
@@ -145,15 +152,15 @@ func (t *Turn) decide(ctx context.Context, verdicts []int64) (err error) {
 	t.held = nil
 	for i, r := range t.refs {
 		row := &t.Rows[i]
-		instead, why := t.instead(verdicts[i], state, *row)
+		instead := t.instead(verdicts[i], state, *row)
 		switch {
 		case row.Outcome != Pending:
 			t.Standings[i] = Settled
 		case verdicts[i] == busy, verdicts[i] == busyNewer && row.Intent.sent():
 			t.Standings[i] = Busy
-		case instead != Pending && !row.Intent.sent():
+		case instead.Outcome != Pending && !row.Intent.sent():
 			s := Settlement{N: r.N, Row: *row}
-			s.Row.Outcome, s.Row.Detail, s.Row.At = instead, why, t.Now()
+			s.Row.Outcome, s.Row.Detail, s.Row.At = instead.Outcome, instead.Why, t.Now()
 			settle = append(settle, s)
 			t.Standings[i] = Settled
 		case row.At.After(t.redisAt):
@@ -183,21 +190,20 @@ func (t *Turn) decide(ctx context.Context, verdicts []int64) (err error) {
 	return t.release(ctx, give)
 }
 
-// instead is the outcome of a row that must not be sent any more, and why.
-func (t *Turn) instead(verdict int64, state batchState, row Row) (Outcome, string) {
+func (t *Turn) instead(verdict int64, state batchState, row Row) Instead {
 	switch {
 	case verdict == outdated, verdict == busyNewer:
-		return Superseded, "a newer change to the same participant exists"
+		return Instead{Superseded, "a newer change to the same participant exists"}
 	case state.cancelled:
-		return Cancelled, "the batch was cancelled"
+		return Instead{Cancelled, "the batch was cancelled"}
 	case !state.deadline.After(t.redisAt):
 		why := "not applied before the deadline of the batch"
 		if row.Detail != "" {
 			why += "; last seen: " + row.Detail
 		}
-		return Expired, why
+		return Instead{Expired, why}
 	}
-	return Pending, ""
+	return Instead{}
 }
 
 type batchState struct {

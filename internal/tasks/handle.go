@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -93,7 +94,7 @@ func (w *Worker) run(t *task, looking bool) error {
 		}
 		ctx = withSlot(ctx, time.Now())
 	}
-	ctx, turn, err := w.queue.Ledger.Begin(ctx, t.batch, t.rows[0].CallKey(), refs(t.rows))
+	ctx, turn, err := w.begin(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -114,6 +115,21 @@ func (w *Worker) run(t *task, looking bool) error {
 	return nil
 }
 
+// begin begins the task's rows. Whoever only looks holds participants for
+// moments: a task that finds all its rows busy waits that long before it comes
+// back through the queue, whose clock ticks for both alike.
+func (w *Worker) begin(ctx context.Context, t *task) (context.Context, *ledger.Turn, error) {
+	for tries := 0; ; tries++ {
+		tctx, turn, err := w.queue.Ledger.Begin(ctx, t.batch, t.rows[0].CallKey(), refs(t.rows))
+		if err != nil || tries == 2 || slices.ContainsFunc(turn.Standings, func(s ledger.Standing) bool { return s != ledger.Busy }) {
+			return tctx, turn, err
+		}
+		if err := turn.End(ctx); err != nil || !every(w.quit, jitter(100*time.Millisecond)) {
+			return tctx, turn, err
+		}
+	}
+}
+
 // round is one run of a task. Rows are named by their index in the task.
 type round struct {
 	w       *Worker
@@ -125,6 +141,7 @@ type round struct {
 	back    time.Duration // when the first of those is due
 	halt    *time.Duration
 	ended   *ledger.Row // the call's end, once a row has found it
+	lookAt  time.Time   // when invitations were looked at, on Redis' clock
 }
 
 // later leaves rows for another round.

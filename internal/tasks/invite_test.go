@@ -573,7 +573,7 @@ func testRosterUnreadable(t *testing.T, rdb *redis.Client) {
 }
 
 func testRosterTrouble(t *testing.T, rdb *redis.Client) {
-	w := unreadable(t, rdb, 503, 2, graphsim.Config{})
+	w := unreadable(t, rdb, 503, 4, graphsim.Config{})
 	w.work(confirmWithin(short))
 	b := w.enqueue(inviteList("c", "u-1", "u-2"))
 	w.finish(b)

@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
-	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"rollcall/internal/graph"
 	"rollcall/internal/ledger"
 	"rollcall/internal/roster"
 )
@@ -39,8 +36,9 @@ func newLooks(timeout time.Duration) looks {
 	}
 }
 
-// age is how long ago the row's intent was written.
-func (r *round) age(i int) time.Duration { return r.turn.Now().Sub(r.turn.Rows[i].Intent.At) }
+// age is how long ago the row's intent was written, as of the look: what is found
+// after that may take its time, and tells how it was then.
+func (r *round) age(i int) time.Duration { return r.lookAt.Sub(r.turn.Rows[i].Intent.At) }
 
 func (r *round) over(i int) bool { return r.age(i) >= r.w.looks.over }
 
@@ -51,6 +49,7 @@ func (r *round) look(ctx context.Context, rows []int) (resend []int) {
 	if len(rows) == 0 || r.stopped(ctx, rows...) {
 		return nil
 	}
+	r.lookAt = r.turn.Now()
 	var since time.Time
 	for _, i := range rows {
 		at := r.turn.Rows[i].Intent.At
@@ -97,7 +96,7 @@ func (r *round) hopeless(rows []int) (rest []int) {
 	var states []ledger.Settlement
 	for _, i := range rows {
 		row := r.turn.Rows[i]
-		if r.turn.Instead[i] == ledger.Pending || r.age(i) <= r.w.looks.late {
+		if r.turn.Instead[i].Outcome == ledger.Pending || r.age(i) <= r.w.looks.late {
 			rest = append(rest, i)
 			continue
 		}
@@ -145,132 +144,6 @@ func (r *round) seen(rows []int, snap *snapshot) (open []int) {
 	return open
 }
 
-// operations reads the operations of the rows, as far as that is due, and
-// returns the rows about which they say nothing final.
-func (r *round) operations(ctx context.Context, rows []int, complete bool) (open []int) {
-	byID := map[string][]int{}
-	var ids []string
-	for _, i := range rows {
-		id := r.turn.Rows[i].Intent.Operation
-		if id != "" && byID[id] == nil {
-			ids = append(ids, id)
-		}
-		byID[id] = append(byID[id], i)
-	}
-	open = byID[""]
-	for _, id := range ids {
-		mine := byID[id]
-		if r.halt != nil || r.ended != nil || !r.readDue(mine[0], complete) {
-			open = append(open, mine...)
-			continue
-		}
-		op, err := r.w.graph.Operation(ctx, r.task.tenant, r.call, id)
-		for _, i := range mine {
-			in := &r.turn.Rows[i].Intent
-			in.Read = r.age(i)
-		}
-		if err != nil {
-			// One that is gone is over, with a result that nobody can tell.
-			if graph.KindOf(err) != graph.NotFound && r.unreadable(ctx, err, mine...) {
-				continue
-			}
-			open = append(open, mine...)
-			continue
-		}
-		open = append(open, r.result(op, mine)...)
-	}
-	return open
-}
-
-func (r *round) readDue(i int, complete bool) bool {
-	age, last, looks := r.age(i), r.turn.Rows[i].Intent.Read, r.w.looks
-	due := looks.read
-	if !complete {
-		due = looks.readHidden
-	}
-	switch {
-	case age >= looks.over, age >= due && last < due:
-		return true
-	case age < 2*looks.first, age < 2*last:
-		return false
-	}
-	return age >= due || looks.early.Allow()
-}
-
-// result gives the rows of an operation the outcome that it tells, and returns
-// those about which it says nothing.
-//
-// Graph gives one reason for all that were invited together, which names who did
-// not come; the others may still be ringing. Where nobody is named, it is about
-// the last of whom nothing else is known.
-func (r *round) result(op graph.Operation, rows []int) (open []int) {
-	var states []ledger.Settlement
-	for _, i := range rows {
-		row := &r.turn.Rows[i]
-		mine, others := r.named(op.Result.Message, i)
-		failed := op.Status == graph.Failed && (mine || len(others) == 0)
-		if failed {
-			reason(row, op, others)
-		}
-		switch {
-		case op.Status == graph.Completed:
-			row.Detail = "Graph's operation completed"
-			states = append(states, r.joined(i))
-		case failed && (mine || r.alone(i)):
-			states = append(states, r.declined(i, row.Detail))
-		default:
-			open = append(open, i)
-			continue
-		}
-		last := &states[len(states)-1].Row
-		last.Status, last.RequestID = op.HTTPStatus, op.RequestID
-	}
-	r.record(states...)
-	return open
-}
-
-// alone tells whether no other row of the same operation is without an outcome.
-func (r *round) alone(i int) bool {
-	for other, row := range r.turn.Rows {
-		if other != i && row.Outcome == ledger.Pending && row.Intent.Operation == r.turn.Rows[i].Intent.Operation {
-			return false
-		}
-	}
-	return true
-}
-
-// named tells whether a message names row i's participant, and gives the other
-// rows' that it names.
-func (r *round) named(message string, i int) (mine bool, others []roster.Change) {
-	for other, c := range r.task.rows {
-		switch {
-		case !names(message, c):
-		case other == i:
-			mine = true
-		default:
-			others = append(others, c)
-		}
-	}
-	return mine, others
-}
-
-// reason writes into a row's record how its operation failed, without what is
-// said of others.
-func reason(row *ledger.Row, op graph.Operation, others []roster.Change) {
-	row.Code = strconv.Itoa(op.Result.Code)
-	if op.Result.Subcode != 0 {
-		row.Code += "/" + strconv.Itoa(op.Result.Subcode)
-	}
-	row.Detail = "the invitation failed"
-	message := op.Result.Message
-	for _, c := range others {
-		message = mention(c).ReplaceAllString(message, "${1}…${2}")
-	}
-	if message != "" {
-		row.Detail += ": " + message
-	}
-}
-
 // joined is the state of a row whose participant has come. Its detail says how
 // that is known.
 func (r *round) joined(i int) ledger.Settlement {
@@ -283,20 +156,22 @@ func (r *round) joined(i int) ledger.Settlement {
 func (r *round) declined(i int, why string) ledger.Settlement {
 	row := r.turn.Rows[i]
 	row.Outcome, row.At, row.Detail = ledger.Declined, time.Time{}, why
-	if r.turn.Instead[i] == ledger.Superseded {
-		row.Outcome = ledger.Superseded
-		row.Detail = insteadOf[ledger.Superseded] + "; " + why
+	if instead := r.turn.Instead[i]; instead.Outcome == ledger.Superseded {
+		row.Outcome, row.Detail = instead.Outcome, instead.Why+"; "+why
 	}
 	return r.state(i, row)
 }
 
-// names tells whether a text names the change's participant.
-func names(text string, c roster.Change) bool { return mention(c).MatchString(text) }
-
-// mention matches where a text names the change's participant. An id may be a
-// part of another.
-func mention(c roster.Change) *regexp.Regexp {
-	return regexp.MustCompile(`(?i)(^|[^\w.-])` + regexp.QuoteMeta(c.ID) + `($|[^\w.-]|\.(?:\W|$))`)
+// party is how many were invited with row i and have no outcome. Where nobody of
+// several came, their request hardly arrived.
+func (r *round) party(i int) int {
+	n := 0
+	for _, row := range r.turn.Rows {
+		if row.Outcome == ledger.Pending && row.Intent.At.Equal(r.turn.Rows[i].Intent.At) {
+			n++
+		}
+	}
+	return n
 }
 
 // unseen is the new state of a row whose participant has not been seen, or again
@@ -327,7 +202,7 @@ func (r *round) unseen(i int, snap *snapshot, err error) (state ledger.Settlemen
 		return settled(ledger.Invited, "accepted by Graph; not confirmed: not among the %d participants that Graph shows, which may not be all", snap.shown)
 	case accepted && row.Code != "":
 		return r.declined(i, row.Detail+"; not on the roster of the call"), false
-	case accepted && age > r.w.looks.late && instead != ledger.Superseded:
+	case accepted && age > r.w.looks.late && instead.Outcome != ledger.Superseded:
 		return settled(ledger.Invited, "accepted by Graph; not confirmed: they were looked for only %s later", age.Round(time.Second))
 	case accepted:
 		return r.declined(i, fmt.Sprintf("no answer: not on the roster of the call %s after the invitation", age.Round(time.Second))), false
@@ -335,21 +210,14 @@ func (r *round) unseen(i int, snap *snapshot, err error) (state ledger.Settlemen
 		return settled(ledger.Unresolved, detailUnknown+", and the roster of the call cannot be read")
 	case !snap.complete:
 		return settled(ledger.Unresolved, detailUnknown+"; not among the %d participants that Graph shows, which may not be all", snap.shown)
-	case instead != ledger.Pending:
-		return settled(instead, "%s; an invitation was sent without an answer, and they did not join", insteadOf[instead])
+	case instead.Outcome != ledger.Pending:
+		return settled(instead.Outcome, "%s; an invitation was sent without an answer, and they did not join", instead.Why)
 	case row.Intent.Came >= 2: // one may have come by themselves
 		return settled(ledger.Unresolved, detailUnknown+"; %d others of the same request came, so they were probably rung, and are not rung again", row.Intent.Came)
 	case age > r.w.looks.late:
 		return settled(ledger.Unresolved, detailUnknown+"; they were looked for only %s later, and may have come and gone", age.Round(time.Second))
-	case row.Intent.Again, row.Attempts >= r.w.cfg.MaxAttempts:
+	case row.Intent.Again && (row.Intent.Came > 0 || r.party(i) < 3), row.Attempts >= r.w.cfg.MaxAttempts:
 		return settled(ledger.Exhausted, "%d attempts: %s; not on the roster of the call", row.Attempts, row.Detail)
 	}
 	return ledger.Settlement{}, true
-}
-
-// insteadOf says why a row is not sent again.
-var insteadOf = map[ledger.Outcome]string{
-	ledger.Superseded: "a newer change to the same participant exists",
-	ledger.Cancelled:  "the batch was cancelled",
-	ledger.Expired:    "the deadline of the batch is over",
 }
