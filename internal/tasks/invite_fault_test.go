@@ -303,3 +303,35 @@ func TestNothingToSend(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+// TestHardlyArrived: where nobody of several came, their request did not arrive:
+// it is sent as often as there are attempts.
+func TestHardlyArrived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, redistest.Any(t), graphsim.Config{Faults: graphsim.Faults{"invite.unavailable": 1}})
+	b := w.enqueue(inviteList("c", "u-1", "u-2", "u-3"))
+	w.work(confirmWithin(time.Second))
+	w.sent(3)
+	w.faults(nil)
+	w.finish(b)
+	w.wantOutcomes(b, ledger.Joined, ledger.Joined, ledger.Joined)
+	w.wantRung(3)
+	if r := w.rows(b)[0]; r.Attempts != 4 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestLooksComeFirst: whether somebody came is looked at in time, however much
+// else is waiting.
+func TestLooksComeFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, redistest.Any(t), graphsim.Config{})
+	invite := w.enqueue(inviteList("c", "u-1"))
+	backlog := w.enqueue(deletes(120, 120))
+	w.work(confirmWithin(2*time.Second), func(cfg *WorkerConfig) { cfg.Rate, cfg.Concurrency = 15, 1 })
+	w.finish(invite, backlog)
+	w.wantOutcomes(invite, ledger.Joined)
+	if seen, end := w.rows(invite)[0].At, w.status(backlog).FinishedAt; end.Sub(seen) < 2*time.Second {
+		t.Errorf("they were seen %s before the end of %s", end.Sub(seen), end.Sub(invite.CreatedAt))
+	}
+}
