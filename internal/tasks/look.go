@@ -32,8 +32,23 @@ func newLooks(timeout time.Duration) looks {
 	return looks{
 		first: min(timeout/40, 2*time.Second), most: min(timeout/10, 8*time.Second),
 		over: timeout, late: 2*timeout + 5*time.Minute,
-		read: timeout * 4 / 5, readHidden: timeout / 5, early: rate.NewLimiter(4, 20),
+		read: timeout * 4 / 5, readHidden: timeout / 5, early: rate.NewLimiter(2, 20),
 	}
+}
+
+// next is when to look again at an invitation of some age. After the first looks,
+// those of all tasks fall together, so that one roster serves all of a call.
+func (l looks) next(now time.Time, age time.Duration) time.Time {
+	next := now.Add(max(age, l.first))
+	if age >= l.most/2 {
+		if next = now.Truncate(l.most).Add(l.most); next.Sub(now) < l.most/2 {
+			next = next.Add(l.most)
+		}
+	}
+	if end := now.Add(l.over - age); end.After(now) && end.Before(next) {
+		return end
+	}
+	return next
 }
 
 // age is how long ago the row's intent was written, as of the look: what is found
@@ -186,11 +201,7 @@ func (r *round) unseen(i int, snap *snapshot, err error) (state ledger.Settlemen
 	switch {
 	case age < r.w.looks.over, err == nil && !accepted && !snap.complete && age < 2*r.w.looks.over:
 		// Where nobody knows whether they were rung, they get longer to show.
-		wait := min(max(age, r.w.looks.first), r.w.looks.most)
-		if left := r.w.looks.over - age; left > 0 {
-			wait = min(wait, left)
-		}
-		row.At = r.turn.Now().Add(wait)
+		row.At = r.w.looks.next(r.turn.Now(), age)
 		return r.state(i, row), false
 	case err != nil && judge(roster.Invite, err).next != settle && age < r.w.looks.late:
 		// The roster may be there the next time.

@@ -199,3 +199,31 @@ func TestReason(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksFallTogether: invitations of different ages are looked at at the same
+// times, never much later than the longest wait, and when the time is over.
+func TestLooksFallTogether(t *testing.T) {
+	l := newLooks(DefaultConfirmTimeout)
+	start := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	times := map[time.Time]bool{}
+	for offset := range 8 {
+		intent := start.Add(time.Duration(offset) * 700 * time.Millisecond)
+		now := intent.Add(l.first)
+		for n := 0; now.Sub(intent) < l.over; n++ {
+			if n > 20 {
+				t.Fatal("it is looked at for ever")
+			}
+			next := l.next(now, now.Sub(intent))
+			if wait := next.Sub(now); wait <= 0 || wait > l.most*3/2 || next.Sub(intent) > l.over {
+				t.Errorf("%s after the intent the next look is in %s", now.Sub(intent), wait)
+			}
+			if age := next.Sub(intent); age > l.most && age < l.over {
+				times[next] = true
+			}
+			now = next
+		}
+	}
+	if most := int(l.over/l.most) + 1; len(times) > most {
+		t.Errorf("looks at %d different times, want at most %d", len(times), most)
+	}
+}
