@@ -65,20 +65,22 @@ func TestTenThousandInvites(t *testing.T) {
 		"--page-size", "100", "--roster", "roster.csv")
 	fleet(t, 1, server, sim.url)
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
+	begun := time.Now()
 	must(t, 4, dir, env, "enqueue", "--wait", "--report", "report.csv", "roster.csv")
+	took := int(time.Since(begun).Seconds())
 	report := readTableFile(t, dir+"/report.csv")
 	outcomes := reported(t, report, readTableFile(t, dir+"/roster.csv"))
 	state := sim.state(t)
 	rungOnce(t, state, calls*perCall)
 	truly(t, report, state)
 	posts, gets := state.Counters.ByKind["invite"], state.gets()
-	bound := posts * ring / life / 10
 	t.Logf("%v: %d POSTs, %d GETs of rosters and %d of operations (10 %% of POSTs × ring time ÷ snapshot life is %d)", outcomes, posts,
-		state.Counters.ByKind["roster"], state.Counters.ByKind["operation"], bound)
+		state.Counters.ByKind["roster"], state.Counters.ByKind["operation"], posts*ring/life/10)
 	if posts > calls*perCall/5 {
 		t.Errorf("%d POSTs", posts)
 	}
-	if gets >= bound {
+	// A slow machine rings for longer: from the first invitation to the last look.
+	if bound := posts * max(ring, took) / life / 10; gets >= bound {
 		t.Errorf("%d GETs, want less than %d", gets, bound)
 	}
 	if n := outcomes["joined"] + outcomes["declined"]; n != calls*perCall {

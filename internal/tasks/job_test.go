@@ -188,8 +188,8 @@ func testNeverTwoAtOnce(t *testing.T, rdb *redis.Client) {
 }
 
 func testThrottled(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{Limit: graphsim.Limit{Window: 20, Per: graphsim.Duration(time.Second)}})
-	b := w.enqueue(deletes(60, 3))
+	w := newWorld(t, rdb, graphsim.Config{Limit: graphsim.Limit{Window: 4, Per: graphsim.Duration(time.Second)}})
+	b := w.enqueue(deletes(20, 3))
 	w.work(func(c *WorkerConfig) { c.MaxAttempts = 1; c.Concurrency = 4 })
 	w.finish(b)
 	throttles := w.sim.Counters().ByStatus["429"]

@@ -39,10 +39,14 @@ func newLooks(timeout time.Duration) looks {
 // next is when to look again at an invitation of some age. After the first looks,
 // those of all tasks fall together, so that one roster serves all of a call.
 func (l looks) next(now time.Time, age time.Duration) time.Time {
+	step := l.most
+	if age < 2*l.most {
+		step /= 2 // most answer by then
+	}
 	next := now.Add(max(age, l.first))
-	if age >= l.most/2 {
-		if next = now.Truncate(l.most).Add(l.most); next.Sub(now) < l.most/2 {
-			next = next.Add(l.most)
+	if age >= step {
+		if next = now.Truncate(step).Add(step); next.Sub(now) < step/2 {
+			next = next.Add(step)
 		}
 	}
 	if end := now.Add(l.over - age); end.After(now) && end.Before(next) {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	wanted := false
 	flag.Visit(func(f *flag.Flag) { wanted = wanted || f.Name == "test.parallel" })
 	if !wanted {
-		if err := flag.Set("test.parallel", "8"); err != nil {
+		if err := flag.Set("test.parallel", "6"); err != nil {
 			panic(err)
 		}
 	}
@@ -165,7 +165,7 @@ func (w *world) status(b ledger.Batch) ledger.Status {
 func (w *world) finish(batches ...ledger.Batch) {
 	w.t.Helper()
 	for _, b := range batches {
-		redistest.Eventually(w.t, time.Minute, "the batch is finished", func() bool { return w.status(b).Pending == 0 })
+		redistest.Eventually(w.t, 3*time.Minute, "the batch is finished", func() bool { return w.status(b).Pending == 0 })
 	}
 }
 
