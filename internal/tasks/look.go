@@ -19,11 +19,11 @@ type looks struct {
 	over  time.Duration // who is not in the call by now will not come
 	late  time.Duration // from then on, being absent says nothing: one may have come and gone
 
-	// Operations are read when the ringing is over, or earlier where the roster
-	// cannot show everybody; before that only as far as early allows, as most
-	// would say no more than that it still rings.
-	read, readHidden time.Duration
-	early            *rate.Limiter
+	// Where the roster cannot show everybody, each look reads the operation, too.
+	// Elsewhere it is read when the ringing is over, and before that only as far
+	// as early allows: most would say no more than that it still rings.
+	read  time.Duration
+	early *rate.Limiter
 }
 
 // newLooks follows from how long to wait for a confirmation. Hardly anybody
@@ -32,7 +32,7 @@ func newLooks(timeout time.Duration) looks {
 	return looks{
 		first: min(timeout/40, 2*time.Second), most: min(timeout/10, 8*time.Second),
 		over: timeout, late: 2*timeout + 5*time.Minute,
-		read: timeout * 4 / 5, readHidden: timeout / 5, early: rate.NewLimiter(2, 20),
+		read: timeout * 4 / 5, early: rate.NewLimiter(2, 20),
 	}
 }
 

@@ -30,13 +30,16 @@ func (r *round) operations(ctx context.Context, rows []int, complete bool) (open
 			continue
 		}
 		op, err := r.w.graph.Operation(ctx, r.task.tenant, r.call, id)
+		gone := graph.KindOf(err) == graph.NotFound
 		for _, i := range mine {
 			in := &r.turn.Rows[i].Intent
 			in.Read = r.age(i)
+			if gone { // it is over, with a result that nobody can tell
+				in.Operation = ""
+			}
 		}
 		if err != nil {
-			// One that is gone is over, with a result that nobody can tell.
-			if graph.KindOf(err) != graph.NotFound && r.unreadable(ctx, err, mine...) {
+			if !gone && r.unreadable(ctx, err, mine...) {
 				continue
 			}
 			open = append(open, mine...)
@@ -49,14 +52,13 @@ func (r *round) operations(ctx context.Context, rows []int, complete bool) (open
 
 func (r *round) readDue(i int, complete bool) bool {
 	age, last, looks := r.age(i), r.turn.Rows[i].Intent.Read, r.w.looks
-	due := looks.read
-	if !complete {
-		due = looks.readHidden
+	switch {
+	case age >= looks.over, age >= looks.read && last < looks.read:
+		return true
+	case age < 2*looks.first:
+		return false
 	}
-	if age >= due {
-		return age >= looks.over || last < due || age >= 2*last
-	}
-	return age >= 2*looks.first && looks.early.Allow()
+	return !complete || age < looks.read && looks.early.Allow()
 }
 
 // result gives the rows of an operation the outcome that it tells, and returns
