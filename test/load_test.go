@@ -149,3 +149,16 @@ func deleteRoster(t testing.TB, dir, name string, calls, perCall int) string {
 		}
 	})
 }
+
+// inviteRoster writes a roster of invites, one line a call in turn.
+func inviteRoster(t testing.TB, dir, name string, calls, perCall int) string {
+	t.Helper()
+	return writeFile(t, dir, name, func(w io.Writer) {
+		_, _ = fmt.Fprintln(w, "action,call_id,user_id")
+		for p := range perCall {
+			for c := range calls {
+				_, _ = fmt.Fprintf(w, "invite,call-%03d,u-%03d-%03d\n", c, c, p)
+			}
+		}
+	})
+}

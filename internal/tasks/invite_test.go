@@ -109,12 +109,21 @@ func (w *world) sent(n int) {
 	redistest.Eventually(w.t, 20*time.Second, "the invitations are sent", func() bool { return w.kinds("invite") >= n })
 }
 
-func testPacked(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{RingMin: 100 * time.Millisecond, RingMax: time.Second})
-	b := w.enqueue(inviteList("c", people(23)...))
+// invited has a file of invites carried out, with these outcomes.
+func invited(t *testing.T, rdb *redis.Client, cfg graphsim.Config, csv string, want ...ledger.Outcome) (*world, ledger.Batch) {
+	t.Helper()
+	w := newWorld(t, rdb, cfg)
+	b := w.enqueue(csv)
 	w.work(confirmWithin(short))
 	w.finish(b)
-	w.wantOutcomes(b, all(23, ledger.Joined)...)
+	w.wantOutcomes(b, want...)
+	return w, b
+}
+
+func testPacked(t *testing.T, rdb *redis.Client) {
+	w, _ := invited(t, rdb, graphsim.Config{RingMin: 100 * time.Millisecond, RingMax: time.Second},
+		inviteList("c", people(23)...),
+		all(23, ledger.Joined)...)
 	w.wantRung(23)
 	if n := w.kinds("invite"); n != 5 {
 		t.Errorf("%d invitations for 23 people", n)
@@ -122,11 +131,9 @@ func testPacked(t *testing.T, rdb *redis.Client) {
 }
 
 func testMalformed(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{})
-	b := w.enqueue(inviteList("c", "u-1", "u-2", "malformed-3", "u-4", "u-5"))
-	w.work(confirmWithin(short))
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Joined, ledger.Joined, ledger.Rejected, ledger.Joined, ledger.Joined)
+	w, b := invited(t, rdb, graphsim.Config{},
+		inviteList("c", "u-1", "u-2", "malformed-3", "u-4", "u-5"),
+		ledger.Joined, ledger.Joined, ledger.Rejected, ledger.Joined, ledger.Joined)
 	w.wantRung(4)
 	for i, r := range w.rows(b) {
 		if r.Attempts != 1 || (r.Status == 400) != (i == 2) {
@@ -136,11 +143,9 @@ func testMalformed(t *testing.T, rdb *redis.Client) {
 }
 
 func testOneRefuses(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{RingMax: 500 * time.Millisecond})
-	b := w.enqueue("action,call_id,user_id,phone\ninvite,c,u-1,\ninvite,c,u-2,\ninvite,c,refuses-3,\ninvite,c,,+14255550100\ninvite,c,u-5,\n")
-	w.work(confirmWithin(short))
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Joined, ledger.Joined, ledger.Declined, ledger.Joined, ledger.Joined)
+	w, b := invited(t, rdb, graphsim.Config{RingMax: 500 * time.Millisecond},
+		"action,call_id,user_id,phone\ninvite,c,u-1,\ninvite,c,u-2,\ninvite,c,refuses-3,\ninvite,c,,+14255550100\ninvite,c,u-5,\n",
+		ledger.Joined, ledger.Joined, ledger.Declined, ledger.Joined, ledger.Joined)
 	w.wantRung(5)
 	if r := w.rows(b)[2]; r.Code != "403" || !strings.Contains(r.Detail, "refuses-3") || !strings.Contains(r.Detail, "declined the invitation") || r.RequestID == "" {
 		t.Errorf("%+v", r)
@@ -149,11 +154,9 @@ func testOneRefuses(t *testing.T, rdb *redis.Client) {
 
 // testTwoRefuse: Graph has one message for a request, which names one of them.
 func testTwoRefuse(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{RingMax: 500 * time.Millisecond})
-	b := w.enqueue(inviteList("c", "u-1", "refuses-2", "u-3", "refuses-4", "u-5"))
-	w.work(confirmWithin(short))
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Joined, ledger.Declined, ledger.Joined, ledger.Declined, ledger.Joined)
+	w, b := invited(t, rdb, graphsim.Config{RingMax: 500 * time.Millisecond},
+		inviteList("c", "u-1", "refuses-2", "u-3", "refuses-4", "u-5"),
+		ledger.Joined, ledger.Declined, ledger.Joined, ledger.Declined, ledger.Joined)
 	named := 0
 	for _, r := range w.rows(b) {
 		if strings.Contains(r.Detail, "refuses-") {
@@ -187,22 +190,18 @@ func testPeerCall(t *testing.T, rdb *redis.Client) {
 }
 
 func testBots(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{})
-	b := w.enqueue("action,call_id,user_id,application_id\ninvite,c,u-1,\ninvite,c,,a-1\ninvite,c,,a-2\ninvite,c,u-2,\n")
-	w.work(confirmWithin(short))
-	w.finish(b)
-	w.wantOutcomes(b, all(4, ledger.Joined)...)
+	w, _ := invited(t, rdb, graphsim.Config{},
+		"action,call_id,user_id,application_id\ninvite,c,u-1,\ninvite,c,,a-1\ninvite,c,,a-2\ninvite,c,u-2,\n",
+		all(4, ledger.Joined)...)
 	if n := w.sim.Counters().ByStatus["400"]; n != 0 || w.kinds("invite") != 2 {
 		t.Errorf("%d requests were refused, of %d", n, w.kinds("invite"))
 	}
 }
 
 func testAnswerLost(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{RingMax: time.Second, Faults: graphsim.Faults{"invite.lost": 0.5, "invite.gateway": 0.5}})
-	b := w.enqueue(inviteList("c", people(20)...))
-	w.work(confirmWithin(short))
-	w.finish(b)
-	w.wantOutcomes(b, all(20, ledger.Joined)...)
+	w, b := invited(t, rdb, graphsim.Config{RingMax: time.Second, Faults: graphsim.Faults{"invite.lost": 0.5, "invite.gateway": 0.5}},
+		inviteList("c", people(20)...),
+		all(20, ledger.Joined)...)
 	w.wantRung(20)
 	if r := w.rows(b)[0]; r.Status != 200 || r.Attempts != 1 || r.RequestID == "" {
 		t.Errorf("%+v", r)
@@ -228,21 +227,17 @@ func testNeverArrived(t *testing.T, rdb *redis.Client) {
 // testSomeCame: who did not answer is not rung again because the answer to the
 // request was lost, if others show that it arrived.
 func testSomeCame(t *testing.T, rdb *redis.Client) {
-	w := newWorld(t, rdb, graphsim.Config{RingMax: 500 * time.Millisecond, Faults: graphsim.Faults{"invite.lost": 1}})
-	b := w.enqueue(inviteList("c", "u-1", "noanswer-2", "u-3", "refuses-4"))
-	w.work(confirmWithin(short))
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Joined, ledger.Unresolved, ledger.Joined, ledger.Unresolved)
+	w, _ := invited(t, rdb, graphsim.Config{RingMax: 500 * time.Millisecond, Faults: graphsim.Faults{"invite.lost": 1}},
+		inviteList("c", "u-1", "noanswer-2", "u-3", "refuses-4"),
+		ledger.Joined, ledger.Unresolved, ledger.Joined, ledger.Unresolved)
 	w.wantRung(4)
 }
 
 func testNoAnswer(t *testing.T, rdb *redis.Client) {
 	// Operations cannot be read: only time tells.
-	w := newWorld(t, rdb, graphsim.Config{RingMax: time.Second, OperationLife: -1})
-	b := w.enqueue(inviteList("c", "u-1", "noanswer-2"))
-	w.work(confirmWithin(short))
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Joined, ledger.Declined)
+	w, b := invited(t, rdb, graphsim.Config{RingMax: time.Second, OperationLife: -1},
+		inviteList("c", "u-1", "noanswer-2"),
+		ledger.Joined, ledger.Declined)
 	if r := w.rows(b)[1]; !strings.Contains(r.Detail, "no answer") || r.Attempts != 1 || r.At.Sub(b.CreatedAt) < short {
 		t.Errorf("%+v", r)
 	}
