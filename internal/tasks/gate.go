@@ -34,7 +34,7 @@ const slotLife = 50 * time.Millisecond
 // keptLife is how long a slot can be used whose holder has written an intent: to
 // let an invitation wait in line again that seems to be sent would be worse than
 // to send it late.
-const keptLife = time.Second
+const keptLife = 250 * time.Millisecond
 
 // slot returns a context with a slot, which the next request uses up, and waits
 // for one unless ctx has it already.
