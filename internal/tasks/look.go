@@ -20,8 +20,8 @@ type looks struct {
 	late  time.Duration // from then on, being absent says nothing: one may have come and gone
 
 	// Where the roster cannot show everybody, each look reads the operation, too.
-	// Elsewhere it is read when the ringing is over, and before that only as far
-	// as early allows: most would say no more than that it still rings.
+	// Elsewhere it is read when the ringing is over, and before that as long as
+	// few say no more than that it still rings: early has a token for each of those.
 	read  time.Duration
 	early *rate.Limiter
 }
@@ -220,7 +220,11 @@ func (r *round) unseen(i int, snap *snapshot, err error) (state ledger.Settlemen
 	case accepted && age > r.w.looks.late && instead.Outcome != ledger.Superseded:
 		return settled(ledger.Invited, "accepted by Graph; not confirmed: they were looked for only %s later", age.Round(time.Second))
 	case accepted:
-		return r.declined(i, fmt.Sprintf("no answer: not on the roster of the call %s after the invitation", age.Round(time.Second))), false
+		why := "no answer"
+		if row.Intent.Operation == "" {
+			why = "refused or no answer" // Graph has forgotten which
+		}
+		return r.declined(i, fmt.Sprintf("%s: not on the roster of the call %s after the invitation", why, age.Round(time.Second))), false
 	case err != nil:
 		return settled(ledger.Unresolved, detailUnknown+", and the roster of the call cannot be read")
 	case !snap.complete:

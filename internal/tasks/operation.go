@@ -45,6 +45,9 @@ func (r *round) operations(ctx context.Context, rows []int, complete bool) (open
 			open = append(open, mine...)
 			continue
 		}
+		if !op.Status.Done() {
+			r.w.looks.early.Allow() // only a reading that told nothing has its price
+		}
 		open = append(open, r.result(op, mine)...)
 	}
 	return open
@@ -58,7 +61,7 @@ func (r *round) readDue(i int, complete bool) bool {
 	case age < 2*looks.first:
 		return false
 	}
-	return !complete || age < looks.read && looks.early.Allow()
+	return !complete || age < looks.read && looks.early.Tokens() >= 1
 }
 
 // result gives the rows of an operation the outcome that it tells, and returns
