@@ -46,6 +46,9 @@ func exampleLines(t *testing.T, name string) []string {
 // TestExamples runs what the help texts show, as it is printed, beside a copy of
 // the examples. Only ports are others: something else may have those.
 func TestExamples(t *testing.T) {
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "examples"), os.DirFS(filepath.Join(root, "examples"))); err != nil {

@@ -57,6 +57,9 @@ type process struct {
 // start starts a command. What still runs when the test ends is killed then.
 func start(t testing.TB, dir string, env []string, name string, args ...string) *process {
 	t.Helper()
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	p := &process{t: t, name: name, cmd: command(ctx, dir, env, name, args...), cancel: cancel, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err

@@ -13,6 +13,9 @@ import (
 // one behaviour a file. Besides testscript's own commands there are those of
 // scriptCommands.
 func TestScripts(t *testing.T) {
+	if err := noteSources(); err != nil {
+		t.Fatal(err)
+	}
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
