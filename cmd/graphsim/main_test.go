@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/cmd/internal/cli"
+	"rollcall/internal/graph/graphsim"
 )
 
 func command(args ...string) (*cli.Command, *bytes.Buffer, *bytes.Buffer) {
@@ -27,7 +28,7 @@ func TestUsageErrors(t *testing.T) {
 	for _, args := range [][]string{
 		{"surplus"}, {"--ring", "soon"}, {"--limit", "many"}, {"--window", "3"}, {"--fault", "lost"},
 		{"--fault", "flood=1"}, {"--fault", "lost=2"}, {"--action", "promote"}, {"--retry-format", "smoke"},
-		{"--ring", "5s-1s"}, {"--limit", "5/s", "--window", "5/1s"},
+		{"--ring", "5s-1s"}, {"--limit", "5/s", "--window", "5/1s"}, {"--read-limit", "some"}, {"--read-limit", "0/s"}, {"--limit", "NaN"},
 	} {
 		c, out, errs := command(args...)
 		if status := cli.Run(t.Context(), c, run); status != cli.StatusUsage {
@@ -54,6 +55,33 @@ func TestHelp(t *testing.T) {
 	c, _, _ = command("--fail-fast")
 	if s, err := parseSettings(c); err != nil || !s.sim.FailFast {
 		t.Errorf("--fail-fast: %+v, %v", s, err)
+	}
+}
+
+func TestReadLimit(t *testing.T) {
+	for _, tt := range []struct {
+		args        []string
+		outer, read graphsim.Limit
+	}{
+		{[]string{"--read-limit", "5/s"},
+			graphsim.Limit{Format: "seconds"}, graphsim.Limit{Rate: 5, Format: "seconds"}},
+		{[]string{"--limit", "2/s", "--burst", "7", "--read-limit", "5/s", "--retry-after", "3s", "--retry-format", "date"},
+			graphsim.Limit{Rate: 2, Burst: 7, RetryAfter: graphsim.Duration(3 * time.Second), Format: "date"},
+			graphsim.Limit{Rate: 5, RetryAfter: graphsim.Duration(3 * time.Second), Format: "date"}},
+		{[]string{"--window", "750/15s", "--read-limit", "0.5"},
+			graphsim.Limit{Window: 750, Per: graphsim.Duration(15 * time.Second), Format: "seconds"},
+			graphsim.Limit{Rate: 0.5, Format: "seconds"}},
+	} {
+		c, _, _ := command(tt.args...)
+		s, err := parseSettings(c)
+		if err != nil || s.sim.Limit.Reads == nil {
+			t.Fatalf("%q: %+v, %v", tt.args, s, err)
+		}
+		outer := s.sim.Limit
+		outer.Reads = nil
+		if outer != tt.outer || *s.sim.Limit.Reads != tt.read {
+			t.Errorf("%q: %+v, reads %+v", tt.args, outer, *s.sim.Limit.Reads)
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ func parseSettings(c *cli.Command) (*settings, error) {
 	limit := fs.String("limit", "", "")
 	fs.IntVar(&s.sim.Limit.Burst, "burst", 0, "")
 	window := fs.String("window", "", "")
+	readLimit := fs.String("read-limit", "", "")
 	retryAfter := fs.Duration("retry-after", 0, "")
 	fs.StringVar(&s.sim.Limit.Format, "retry-format", graphsim.RetrySeconds, "")
 	faults := fs.StringSlice("fault", nil, "")
@@ -64,7 +65,7 @@ func parseSettings(c *cli.Command) (*settings, error) {
 	if err := parseRing(*ring, &s.sim); err != nil {
 		return nil, err
 	}
-	if err := parseLimits(*limit, *window, &s.sim.Limit); err != nil {
+	if err := parseLimits(*limit, *window, *readLimit, &s.sim.Limit); err != nil {
 		return nil, err
 	}
 	if err := parseFaults(*faults, &s.sim); err != nil {
@@ -95,14 +96,22 @@ func parseRing(text string, cfg *graphsim.Config) error {
 	return nil
 }
 
-// parseLimits reads "200/s" and "750/15s".
-func parseLimits(limit, window string, l *graphsim.Limit) error {
+// parseLimits reads "200/s" and "750/15s". What is announced, and how, is the
+// same for reads.
+func parseLimits(limit, window, readLimit string, l *graphsim.Limit) error {
 	if limit != "" {
-		rate, err := strconv.ParseFloat(strings.TrimSuffix(limit, "/s"), 64)
-		if err != nil || rate <= 0 {
-			return cli.Usagef("--limit: write requests a second, as in 200/s")
+		rate, err := parseRate("--limit", limit)
+		if err != nil {
+			return err
 		}
 		l.Rate = rate
+	}
+	if readLimit != "" {
+		rate, err := parseRate("--read-limit", readLimit)
+		if err != nil {
+			return err
+		}
+		l.Reads = &graphsim.Limit{Rate: rate, RetryAfter: l.RetryAfter, Format: l.Format}
 	}
 	if window != "" {
 		count, per, _ := strings.Cut(window, "/")
@@ -114,6 +123,14 @@ func parseLimits(limit, window string, l *graphsim.Limit) error {
 		l.Window, l.Per = n, graphsim.Duration(d)
 	}
 	return nil
+}
+
+func parseRate(flag, text string) (float64, error) {
+	rate, err := strconv.ParseFloat(strings.TrimSuffix(text, "/s"), 64)
+	if err != nil || !(rate > 0) {
+		return 0, cli.Usagef("%s: write requests a second, as in 200/s", flag)
+	}
+	return rate, nil
 }
 
 // parseFaults reads "invite.lost=0.1".

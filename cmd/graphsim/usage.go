@@ -29,6 +29,8 @@ How the service behaves:
   --limit N/s           token bucket: N requests a second
   --burst N             size of the bucket (one second's worth)
   --window N/TIME       fixed window: N requests in TIME
+  --read-limit N/s      a bucket of one second's worth for GET requests, which
+                        then do not count for the limit of the others
   --retry-after TIME    wait announced when throttled (until there is room)
   --retry-format NAME   of Retry-After: seconds, fraction, date, none (seconds)
   --fault KIND=RATE     unavailable, internal, unauthorized, reset, slow, lost,
@@ -43,7 +45,9 @@ How the service behaves:
 Every flag can be set by environment: --retry-after is ROLLCALL_RETRY_AFTER.
 
 While it runs: GET /_sim/state and /_sim/requests show what has happened;
-POST /_sim/calls, /_sim/faults and /_sim/end?call=ID change it.
+POST /_sim/calls, /_sim/faults and /_sim/end?call=ID change it. A limit for the
+calls of one tenant, by what their ids begin with, is a POST to /_sim/faults:
+{"tenants":{"a":{"calls":"a-","limit":{"rate":10,"reads":{"rate":20}}}}}
 
 Ids that begin with refuses- decline, noanswer- never answer, malformed- have
 the whole invite refused; calls that begin with ended- do not exist, with peer-

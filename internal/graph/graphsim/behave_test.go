@@ -199,3 +199,35 @@ func TestRecordsAreBounded(t *testing.T) {
 		t.Error("Requests(since)")
 	}
 }
+
+// A long run is kept whole, and can be read page by page.
+func TestRecordsOfALongRun(t *testing.T) {
+	s, clock := newSim(t, Config{})
+	const n = 500_000
+	for range n {
+		s.log.add(Record{Start: clock.now(), Kind: KindDelete, Status: http.StatusNoContent})
+	}
+	seen := 0
+	for _, since := range []int{0, 1, blockSize - 1, blockSize, n - 1, n, n + 1} {
+		got := s.listed(since)
+		from := min(since, n)
+		if want := min(maxListed, n-from); len(got.Requests) != want || got.Next != from+want || got.Dropped != 0 {
+			t.Fatalf("since %d: %d records, next %d, %d dropped", since, len(got.Requests), got.Next, got.Dropped)
+		}
+	}
+	for {
+		page := s.listed(seen)
+		if len(page.Requests) == 0 {
+			break
+		}
+		for _, r := range page.Requests {
+			if r.N != seen {
+				t.Fatalf("record %d in the place of %d", r.N, seen)
+			}
+			seen++
+		}
+	}
+	if seen != n || len(s.Requests(0)) != n {
+		t.Errorf("%d were listed, %d are kept", seen, len(s.Requests(0)))
+	}
+}

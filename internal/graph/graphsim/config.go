@@ -31,6 +31,7 @@ type Config struct {
 	// an operation runs until nobody of it is rung any more.
 	FailFast bool
 	Limit    Limit
+	Tenants  Tenants
 	Faults   Faults
 	// Slow is how much longer a request with the fault "slow" takes. Default 2 s.
 	Slow time.Duration
@@ -58,7 +59,7 @@ func (c Config) check() error {
 	if c.Latency < 0 || c.Slow < 0 || c.PageSize < 0 || c.MaxRecords < 0 {
 		return errors.New("graphsim: a time, size or count is negative")
 	}
-	return cmp.Or(c.Limit.check(), c.Faults.check())
+	return cmp.Or(c.Limit.check(), c.Tenants.check(), c.Faults.check())
 }
 
 // The formats of a Retry-After header.
@@ -84,6 +85,11 @@ type Limit struct {
 	// RetryAfter is the wait announced; 0: until a request would be accepted.
 	RetryAfter Duration `json:"retry_after,omitempty"`
 	Format     string   `json:"format,omitempty"` // one of the Retry constants
+
+	// Reads, if set, is what GET requests are counted by instead, apart from all
+	// others: what is announced to the ones does not hold for the others. It
+	// takes nothing over from the limit it is in, and has no Reads itself.
+	Reads *Limit `json:"reads,omitempty"`
 }
 
 func (l Limit) check() error {
@@ -97,9 +103,73 @@ func (l Limit) check() error {
 	}
 	switch l.Format {
 	case "", RetrySeconds, RetryFraction, RetryDate, RetryNone:
-		return nil
+	default:
+		return errors.New("graphsim: the format of Retry-After is one of seconds, fraction, date, none")
 	}
-	return errors.New("graphsim: the format of Retry-After is one of seconds, fraction, date, none")
+	switch {
+	case l.Reads == nil:
+		return nil
+	case l.Reads.Reads != nil:
+		return errors.New("graphsim: the limit of reads has no reads of its own")
+	}
+	return l.Reads.check()
+}
+
+// clone is a copy that shares nothing.
+func (l Limit) clone() Limit {
+	if l.Reads != nil {
+		reads := *l.Reads
+		l.Reads = &reads
+	}
+	return l
+}
+
+// Tenants are limits by name that hold for the calls of a tenant, whatever the
+// bearer token, and each alone.
+type Tenants map[string]Tenant
+
+// Tenant is a part of the calls with a limit of its own.
+type Tenant struct {
+	// Calls is what the ids of its calls begin with, without case. Where that
+	// holds for several tenants, the longest decides.
+	Calls string `json:"calls"`
+	Limit Limit  `json:"limit"`
+}
+
+func (t Tenants) check() error {
+	seen := make(map[string]bool, len(t))
+	for _, name := range slices.Sorted(maps.Keys(t)) {
+		prefix := strings.ToLower(t[name].Calls)
+		switch {
+		case name == "":
+			return errors.New("graphsim: a tenant needs a name")
+		case prefix == "":
+			return fmt.Errorf("graphsim: tenant %q needs what the ids of its calls begin with", name)
+		case seen[prefix]:
+			return fmt.Errorf("graphsim: the calls of tenant %q are another's already", name)
+		}
+		seen[prefix] = true
+		if err := t[name].Limit.check(); err != nil {
+			return fmt.Errorf("%w (tenant %q)", err, name)
+		}
+	}
+	return nil
+}
+
+// tenant is a Tenant made ready.
+type tenant struct {
+	name, prefix string
+	limit        Limit
+}
+
+// compile gives the tenants in the order in which they are asked.
+func (t Tenants) compile() []tenant {
+	list := make([]tenant, 0, len(t))
+	for name, v := range t {
+		list = append(list, tenant{name, strings.ToLower(v.Calls), v.Limit.clone()})
+	}
+	slices.SortFunc(list, func(a, b tenant) int { return len(b.prefix) - len(a.prefix) })
+	return list
 }
 
 // Duration is a time.Duration that JSON and flags spell "1.5s".

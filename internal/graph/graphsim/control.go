@@ -15,7 +15,8 @@ const maxListed = 10_000
 //	GET  /_sim/requests?since=N   {"requests":[…],"next":N,"dropped":N}, at most 10,000
 //	GET  /_sim/state              State
 //	POST /_sim/calls              {"calls":[{"id":"…","participants":[Participant…]}]}
-//	POST /_sim/faults             {"faults":{…},"limit":{…},"latency":"20ms","slow":"2s"}, each optional
+//	POST /_sim/faults             {"faults":{…},"limit":{…},"tenants":{"NAME":{"calls":"…","limit":{…}}},
+//	                              "latency":"20ms","slow":"2s"}, each optional
 //	POST /_sim/end?call=ID
 //
 // It asks for no token and is not recorded.
@@ -55,11 +56,10 @@ type listing struct {
 func (s *Sim) listed(since int) listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since = min(since, len(s.log.records))
-	end := min(since+maxListed, len(s.log.records))
+	records := s.log.list(since, maxListed)
 	return listing{
-		Requests: append([]Record{}, s.log.records[since:end]...),
-		Next:     end,
+		Requests: records,
+		Next:     min(since, s.log.count.Requests-s.log.count.Dropped) + len(records),
 		Dropped:  s.log.count.Dropped,
 	}
 }
@@ -87,6 +87,7 @@ func (s *Sim) serveFaults(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Faults  *Faults   `json:"faults"`
 		Limit   *Limit    `json:"limit"`
+		Tenants *Tenants  `json:"tenants"`
 		Latency *Duration `json:"latency"`
 		Slow    *Duration `json:"slow"`
 	}
@@ -100,6 +101,9 @@ func (s *Sim) serveFaults(w http.ResponseWriter, r *http.Request) {
 	if body.Limit != nil && err == nil {
 		err = body.Limit.check()
 	}
+	if body.Tenants != nil && err == nil {
+		err = body.Tenants.check()
+	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -111,6 +115,9 @@ func (s *Sim) serveFaults(w http.ResponseWriter, r *http.Request) {
 	}
 	if body.Limit != nil {
 		s.limit = *body.Limit
+	}
+	if body.Tenants != nil {
+		s.tenants = body.Tenants.compile()
 	}
 	if body.Latency != nil {
 		s.latency = max(time.Duration(*body.Latency), 0)

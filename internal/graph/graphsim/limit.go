@@ -7,7 +7,14 @@ import (
 	"time"
 )
 
-// bucket is what one bearer token has sent lately.
+// bucketKey tells buckets apart: a tenant has its own, and the bearer tokens
+// have theirs for calls of no tenant.
+type bucketKey struct {
+	tenant, token string // one of them is empty
+	reads         bool
+}
+
+// bucket is what has been sent lately of what is counted together.
 type bucket struct {
 	tokens float64
 	last   time.Time // of tokens; zero: never used

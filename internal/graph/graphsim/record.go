@@ -9,12 +9,13 @@ import (
 
 // Record is one request that is over.
 type Record struct {
-	N      int       `json:"n"` // counted from 0
-	Start  time.Time `json:"start"`
-	End    time.Time `json:"end"` // just before the answer was written
+	N      int       `json:"n"`     // counted from 0
+	Start  time.Time `json:"start"` // when it was received
+	End    time.Time `json:"end"`   // just before the answer was written
 	Method string    `json:"method"`
 	Kind   string    `json:"kind"` // one of the Kind constants
-	// Tenant is always empty: a token does not show it.
+	// Tenant is the name of the tenant that the call is of, "" for none. What a
+	// token says of it is not looked at.
 	Tenant string `json:"tenant"`
 	Call   string `json:"call,omitempty"`
 	// Participants are the identities of an invite ("user:<id>", also
@@ -79,11 +80,16 @@ type Counters struct {
 
 // log is everything recorded. Sim's mutex guards it.
 type log struct {
-	limit   int
-	records []Record
-	count   Counters
-	active  map[string]int // changes under way, by call and participant
+	limit int
+	// blocks hold blockSize records each, but for the last. One slice would be
+	// copied as it grows, for longer than half a second at the end, with every
+	// request waiting.
+	blocks [][]Record
+	count  Counters
+	active map[string]int // changes under way, by call and participant
 }
+
+const blockSize = 256
 
 func newLog(limit int) log {
 	return log{
@@ -126,11 +132,29 @@ func (l *log) add(r Record) {
 	if r.Throttled {
 		l.count.SentWhileThrottled++
 	}
-	if len(l.records) >= l.limit {
+	if r.N >= l.limit {
 		l.count.Dropped++
 		return
 	}
-	l.records = append(l.records, r)
+	if r.N%blockSize == 0 {
+		l.blocks = append(l.blocks, make([]Record, 0, blockSize))
+	}
+	last := &l.blocks[len(l.blocks)-1]
+	*last = append(*last, r)
+}
+
+// list gives a copy of at most n records from number since on.
+func (l *log) list(since, n int) []Record {
+	kept := l.count.Requests - l.count.Dropped
+	since = min(max(since, 0), kept)
+	n = min(n, kept-since)
+	records := make([]Record, 0, n)
+	for len(records) < n {
+		at := since + len(records)
+		part := l.blocks[at/blockSize][at%blockSize:]
+		records = append(records, part[:min(len(part), n-len(records))]...)
+	}
+	return records
 }
 
 // Requests gives the records from number since on, in the order in which the
@@ -138,8 +162,7 @@ func (l *log) add(r Record) {
 func (s *Sim) Requests(since int) []Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since = min(max(since, 0), len(s.log.records))
-	return slices.Clone(s.log.records[since:])
+	return s.log.list(since, s.log.count.Requests)
 }
 
 // Counters gives a copy of the counters.

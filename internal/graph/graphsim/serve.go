@@ -128,18 +128,22 @@ func (s *Sim) admit(x *exchange, r *http.Request, bad *apiError, keys []string) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log.enter(keys)
+	t := s.tenantOf(x.call)
+	if t != nil {
+		x.rec.Tenant = t.name
+	}
 	token := s.bearer(r)
 	if token == "" {
 		x.reply = refusal(errToken)
 		return s.latency
 	}
-	b := s.bucketOf(token)
-	v := b.take(s.limit, x.rec.Start)
+	limit, b := s.limitOf(t, token, r.Method)
+	v := b.take(limit, x.rec.Start)
 	x.rec.Throttled, x.rec.SinceThrottle = v.within, v.since
 	switch {
 	case v.refused:
 		x.reply = refusal(errThrottled)
-		s.limit.setRetryAfter(x.reply.headers(), v.wait, x.rec.Start)
+		limit.setRetryAfter(x.reply.headers(), v.wait, x.rec.Start)
 		if v.wait > 0 {
 			x.bucket = b
 		}

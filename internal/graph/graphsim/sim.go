@@ -15,11 +15,12 @@ type Sim struct {
 
 	mu      sync.Mutex
 	limit   Limit
+	tenants []tenant // the longest prefixes first
 	faults  map[string][]float64
 	latency time.Duration
 	slow    time.Duration
 	calls   map[string]*meeting // by folded id
-	buckets map[string]*bucket  // by bearer token
+	buckets map[bucketKey]*bucket
 	ids     uint64
 	drawn   uint64 // faults drawn
 	log     log
@@ -36,12 +37,13 @@ func New(cfg Config) (*Sim, error) {
 	cfg.OperationLife = cmp.Or(cfg.OperationLife, 5*time.Minute)
 	return &Sim{
 		cfg:     cfg,
-		limit:   cfg.Limit,
+		limit:   cfg.Limit.clone(),
+		tenants: cfg.Tenants.compile(),
 		faults:  cfg.Faults.compile(),
 		latency: cfg.Latency,
 		slow:    cmp.Or(cfg.Slow, 2*time.Second),
 		calls:   map[string]*meeting{},
-		buckets: map[string]*bucket{},
+		buckets: map[bucketKey]*bucket{},
 		log:     newLog(cmp.Or(cfg.MaxRecords, 1_000_000)),
 	}, nil
 }
@@ -136,7 +138,19 @@ func (s *Sim) SetLimit(l Limit) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limit = l
+	s.limit = l.clone()
+	return nil
+}
+
+// SetTenants replaces the tenants. Waits announced to one before still hold for
+// the one of that name.
+func (s *Sim) SetTenants(t Tenants) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tenants = t.compile()
 	return nil
 }
 
@@ -165,15 +179,41 @@ func (s *Sim) fault(kind string) string {
 	return ""
 }
 
-// bucketOf gives the bucket of a bearer token. Only so many are told apart.
-func (s *Sim) bucketOf(token string) *bucket {
-	b := s.buckets[token]
+// tenantOf gives the tenant that a call is of, nil for none.
+func (s *Sim) tenantOf(call string) *tenant {
+	if len(s.tenants) == 0 {
+		return nil
+	}
+	call = strings.ToLower(call)
+	for i := range s.tenants {
+		if strings.HasPrefix(call, s.tenants[i].prefix) {
+			return &s.tenants[i]
+		}
+	}
+	return nil
+}
+
+// limitOf gives what a request is counted by: a limit, and the bucket for it.
+func (s *Sim) limitOf(t *tenant, token, method string) (Limit, *bucket) {
+	l, key := s.limit, bucketKey{token: token}
+	if t != nil {
+		l, key = t.limit, bucketKey{tenant: t.name}
+	}
+	if l.Reads != nil && method == http.MethodGet {
+		l, key.reads = *l.Reads, true
+	}
+	return l, s.bucketOf(key)
+}
+
+// bucketOf gives the bucket of a key. Only so many are told apart.
+func (s *Sim) bucketOf(key bucketKey) *bucket {
+	b := s.buckets[key]
 	if b == nil {
 		if len(s.buckets) >= 10_000 {
 			clear(s.buckets)
 		}
 		b = new(bucket)
-		s.buckets[token] = b
+		s.buckets[key] = b
 	}
 	return b
 }

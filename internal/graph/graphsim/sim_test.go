@@ -313,7 +313,10 @@ func TestConfigIsChecked(t *testing.T) {
 	for _, cfg := range []Config{
 		{RingMin: 2, RingMax: 1}, {DeclineRate: 2}, {PageSize: -1}, {Limit: Limit{Rate: -1}}, {Limit: Limit{Window: 1}},
 		{Limit: Limit{Rate: 1, Window: 1, Per: 1}}, {Limit: Limit{Format: "smoke"}}, {Faults: Faults{"x": 1}}, {Faults: Faults{"roster.x": 1}},
-		{Faults: Faults{"lost": 1.5}},
+		{Faults: Faults{"lost": 1.5}}, {Limit: Limit{Reads: &Limit{Rate: -1}}}, {Limit: Limit{Reads: &Limit{Format: "smoke"}}},
+		{Limit: Limit{Reads: &Limit{Reads: &Limit{}}}}, {Tenants: Tenants{"": {Calls: "a-"}}}, {Tenants: Tenants{"a": {}}},
+		{Tenants: Tenants{"a": {Calls: "a-", Limit: Limit{Window: 1}}}}, {Tenants: Tenants{"a": {Calls: "x-"}, "b": {Calls: "X-"}}},
+		{Tenants: Tenants{"a": {Calls: "a-", Limit: Limit{Reads: &Limit{Reads: &Limit{}}}}}},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%+v is accepted", cfg)
