@@ -12,7 +12,8 @@ Usage: worker [flags]
   --tenant-id ID        tenant of rows that name none (AZURE_TENANT_ID)
   --concurrency N       tasks at once (32)
   --rate N              requests a second to Graph of all workers together, in
-                        a tenant; 0: as many as Graph takes (0)
+                        a tenant, at most; 0: as many as Graph is found to
+                        take (0)
   --max-attempts N      tries of a row on temporary errors (8)
   --confirm             look whether those invited join (true); with
                         --confirm=false accepted invites end as 'invited'

@@ -1,28 +1,18 @@
 // Package ratelimit keeps one rate and one pause for all workers of a scope (an
-// application in a tenant: what Graph throttles as one). Slots are given out by
-// Redis on Redis' clock; callers sleep until theirs. It must not know Graph's
-// requests, batches or rows.
+// application in a tenant: what Graph throttles as one), and finds the rate that
+// Graph allows. Slots are given out by Redis on Redis' clock, in leases for some
+// tenths of a second at most; callers sleep until theirs, and ask once more for a
+// pause before they send. The arithmetic of the search is in Go and pure; the
+// scripts keep its result. It must not know Graph's requests, batches or rows.
 package ratelimit
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
-	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-)
-
-//go:embed scripts/reserve.lua
-var reserveLua string
-
-//go:embed scripts/pause.lua
-var pauseLua string
-
-var (
-	reserveScript = redis.NewScript(reserveLua)
-	pauseScript   = redis.NewScript(pauseLua)
 )
 
 const (
@@ -30,24 +20,23 @@ const (
 	MaxPause = time.Hour
 	// maxGuess caps the pause that is guessed where Graph names none.
 	maxGuess = time.Minute
-	// staleAfter is how long a caller sleeps before it asks once more whether
-	// the scope has been paused in the meantime.
-	staleAfter = 20 * time.Millisecond
-	// restartSpread is over how long the callers that waited for a pause start
-	// again, so that its end is no burst.
-	restartSpread = 250 * time.Millisecond
 )
 
-// Limiter hands out slots. The zero value is not usable.
+// Limiter hands out slots, each for one request. The zero value is not usable.
 type Limiter struct {
-	rdb  redis.UniversalClient
-	rate float64
+	rdb     redis.UniversalClient
+	ceiling float64 // 0: none
+	most    int
+
+	mu    sync.Mutex
+	lines map[string]*line
 }
 
 // New returns a limiter whose fleet sends at most rate requests a second and
-// scope; 0 means that only pauses limit it.
-func New(rdb redis.UniversalClient, rate float64) *Limiter {
-	return &Limiter{rdb: rdb, rate: rate}
+// scope; with 0, at most what Graph is found to allow. In this process at most
+// so many callers of a scope wait for slots at a time.
+func New(rdb redis.UniversalClient, rate float64, most int) *Limiter {
+	return &Limiter{rdb: rdb, ceiling: rate, most: most, lines: map[string]*line{}}
 }
 
 // PausedError says that a scope is paused for longer than the caller would wait.
@@ -59,80 +48,92 @@ func (e *PausedError) Error() string {
 	return fmt.Sprintf("Graph asked to wait: %s left", e.Left.Round(time.Millisecond))
 }
 
-func key(scope string) string { return "rollcall:{s:" + scope + "}:limit" }
-
-// Wait returns when the caller may send one request of the scope. It waits for
-// a slot as long as it takes, but returns a *PausedError at once if a pause has
-// more than longest left.
-func (l *Limiter) Wait(ctx context.Context, scope string, longest time.Duration) error {
-	for {
-		wait, pause, err := l.reserve(ctx, scope, longest, true)
-		if err != nil || wait <= 0 {
-			return err
-		}
-		if pause > 0 && l.rate == 0 { // with a rate, slots are spread by themselves
-			wait += rand.N(restartSpread)
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-		if wait < staleAfter {
-			return nil
-		}
-		// A pause that began meanwhile has taken the slot away: all that were
-		// given out before it would otherwise be used together at its end.
-		if left, _, err := l.reserve(ctx, scope, longest, false); err != nil || left <= 0 {
-			return err
-		}
-	}
+// CrowdedError says that more callers than the scope's rate can serve soon wait
+// in this process already.
+type CrowdedError struct {
+	After time.Duration // when it may be worth asking again
 }
 
-// Check returns a *PausedError while the scope is paused. It is for a caller who
-// has waited for a slot and did something else since.
-func (l *Limiter) Check(ctx context.Context, scope string) error {
-	_, _, err := l.reserve(ctx, scope, 0, false)
-	return err
+func (e *CrowdedError) Error() string {
+	return fmt.Sprintf("the rate is used up: to be tried again in %s", e.After.Round(time.Millisecond))
 }
 
-func (l *Limiter) reserve(ctx context.Context, scope string, longest time.Duration, slot bool) (wait, pause time.Duration, err error) {
-	take := 0
-	if slot {
-		take = 1
-	}
-	got, err := reserveScript.Run(ctx, l.rdb, []string{key(scope)}, l.rate, longest.Milliseconds(), take).Int64Slice()
-	if err != nil {
-		return 0, 0, fmt.Errorf("ratelimit: %w", err)
-	}
-	pause = time.Duration(got[1]) * time.Millisecond
-	if got[0] < 0 {
-		return 0, pause, &PausedError{Left: pause}
-	}
-	return time.Duration(got[0]) * time.Microsecond, pause, nil
+// Begin waits for a slot for work that has not begun, and returns it shortly
+// before its time, so that the request can be prepared. It returns a
+// *PausedError at once if a pause has more than longest left, and a
+// *CrowdedError if too many wait already.
+func (l *Limiter) Begin(ctx context.Context, scope string, longest time.Duration) (*Slot, error) {
+	return l.line(scope).take(ctx, back, longest)
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+// Next waits for a slot for work that has begun, which goes before what has not.
+// It waits for no pause; its errors are those of
+// [Limiter.Begin].
+func (l *Limiter) Next(ctx context.Context, scope string) (*Slot, error) {
+	return l.line(scope).take(ctx, front, 0)
 }
 
-// Pause stops the scope in every worker. known tells whether Graph named the
-// time; without it, or with a time of 0, the pause is 1 s and doubles with each
-// further one. A longer pause that already runs stays. It returns how long the
-// scope is now paused, and whether this call made it so.
-func (l *Limiter) Pause(ctx context.Context, scope string, d time.Duration, known bool) (left time.Duration, began bool, err error) {
-	ms := min(max(d, 0), MaxPause).Milliseconds()
-	if !known || ms == 0 {
-		ms = -1
+func (l *Limiter) line(scope string) *line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.lines[scope]
+	if n == nil {
+		n = newLine(&store{rdb: l.rdb, key: []string{key(scope)}}, l.ceiling, l.most)
+		l.lines[scope] = n
 	}
-	got, err := pauseScript.Run(ctx, l.rdb, []string{key(scope)}, ms, maxGuess.Milliseconds()).Int64Slice()
-	if err != nil {
-		return 0, false, fmt.Errorf("ratelimit: %w", err)
+	return n
+}
+
+// Refused stops the scope in every worker, because Graph refused a request that
+// was sent some time ago. known tells whether Graph named the time to wait;
+// without it, or with a time of 0, the pause is 1 s, and doubles each time that
+// Graph refuses again soon. A longer pause that already runs stays. The first
+// refusal of a request sent after the last pause also cuts the rate. It returns
+// how long the scope is now paused, and whether this was such a first one.
+func (l *Limiter) Refused(ctx context.Context, scope string, ago, wait time.Duration, known bool) (left time.Duration, first bool, err error) {
+	if wait = min(wait, MaxPause); !known || wait <= 0 {
+		wait = -1
 	}
-	return time.Duration(got[0]) * time.Millisecond, got[1] == 1, nil
+	return l.line(scope).refused(ctx, max(ago, 0), wait)
+}
+
+// Answered says how long an answer took that was no refusal: where answers come
+// soon, the limit is looked for faster.
+func (l *Limiter) Answered(scope string, took time.Duration) { l.line(scope).answered(took) }
+
+// Rate is the scope's present rate in requests a second, as far as this process
+// knows; 0 before its first request.
+func (l *Limiter) Rate(scope string) float64 {
+	n := l.line(scope)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rate
+}
+
+// Stats are what a limiter has seen in this process.
+type Stats struct {
+	Rate   float64       // the slowest scope's present rate in requests a second; 0 before the first request
+	Slots  uint64        // slots that were used
+	Waited time.Duration // what their callers waited for them, in all
+	Pauses uint64        // pauses that this process began
+	Paused bool          // whether a scope is paused, as far as this process knows
+}
+
+// Stats adds up all scopes.
+func (l *Limiter) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all Stats
+	for _, n := range l.lines {
+		n.mu.Lock()
+		if n.rate > 0 && (all.Rate == 0 || n.rate < all.Rate) {
+			all.Rate = n.rate
+		}
+		all.Paused = all.Paused || time.Now().Before(n.until)
+		all.Slots += n.stats.Slots
+		all.Waited += n.stats.Waited
+		all.Pauses += n.stats.Pauses
+		n.mu.Unlock()
+	}
+	return all
 }

@@ -2,7 +2,9 @@ package ratelimit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -15,128 +17,231 @@ import (
 
 func TestLimiter(t *testing.T) {
 	redistest.Suite(t, map[string]func(*testing.T, *redis.Client){
-		"never above the ceiling": testCeiling,
-		"idle time is no credit":  testNoCredit,
-		"pause stops all":         testPause,
-		"longer pause stays":      testLongerPause,
-		"pause is capped":         testCapped,
-		"guessed pause doubles":   testGuess,
-		"scopes are apart":        testScopes,
-		"cancelled wait":          testCancelledWait,
-		"pause during the wait":   testPauseDuringWait,
-		"no burst after a pause":  testNoBurst,
+		"never above the ceiling":       testCeiling,
+		"idle time is no credit":        testNoCredit,
+		"all workers share one rate":    testShared,
+		"pause stops all":               testPause,
+		"longer pause stays":            testLongerPause,
+		"pause is capped":               testCapped,
+		"guessed pause doubles":         testGuess,
+		"scopes are apart":              testScopes,
+		"cancelled wait":                testCancelledWait,
+		"pause during the wait":         testPauseDuringWait,
+		"no burst after a pause":        testNoBurst,
+		"slot too late is changed":      testLateSlot,
+		"slot not needed goes on":       testRelease,
+		"what has begun goes first":     testFrontFirst,
+		"not all may wait":              testCrowd,
+		"one cut per pause":             testOneCut,
+		"what is learned stays":         testLearned,
+		"only use lets the rate grow":   testGrowth,
+		"a limit that others use up":    testCrowdedGraph,
+		"what cannot be read is passed": testUnreadable,
 	})
 }
 
-// slots takes n slots of a scope and returns when on Redis' clock they are, in
-// microseconds, without sleeping.
-func slots(t *testing.T, rdb *redis.Client, rate float64, n int) []int64 {
+// use waits for a slot and its time.
+func use(ctx context.Context, l *Limiter, longest time.Duration) error {
+	s, err := l.Begin(ctx, "s", longest)
+	if err != nil {
+		return err
+	}
+	s.Take()
+	return s.Wait(ctx)
+}
+
+func newStore(rdb *redis.Client) *store { return &store{rdb: rdb, key: []string{key("s")}} }
+
+// refuse says that Graph refused a request sent just now.
+func refuse(t *testing.T, l *Limiter, wait time.Duration) {
 	t.Helper()
-	var all []int64
-	for range n {
-		if err := reserveScript.Run(t.Context(), rdb, []string{key("s")}, rate, 1000, 1).Err(); err != nil {
+	if _, first, err := l.Refused(t.Context(), "s", 0, wait, true); err != nil || !first {
+		t.Fatal(first, err)
+	}
+}
+
+// known is the search that Redis keeps.
+func known(t *testing.T, rdb *redis.Client) search {
+	t.Helper()
+	var s search
+	if err := json.Unmarshal([]byte(rdb.HGet(t.Context(), key("s"), "climb").Val()), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// rush has callers take slots of the limiters until n were used, and returns when.
+func rush(t *testing.T, n int, limiters ...*Limiter) []time.Time {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var mu sync.Mutex
+	var at []time.Time
+	var all sync.WaitGroup
+	for _, l := range limiters {
+		for range 20 {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					err := use(ctx, l, 5*time.Second)
+					if _, ok := errors.AsType[*CrowdedError](err); ok {
+						_ = sleep(ctx, 10*time.Millisecond)
+						continue
+					}
+					if p, ok := errors.AsType[*PausedError](err); ok {
+						_ = sleep(ctx, p.Left)
+						continue
+					}
+					if err != nil {
+						if ctx.Err() == nil {
+							t.Error(err)
+						}
+						return
+					}
+					mu.Lock()
+					at = append(at, time.Now())
+					if len(at) >= n {
+						stop()
+					}
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	all.Wait()
+	slices.SortFunc(at, time.Time.Compare)
+	return at[:min(n, len(at))]
+}
+
+// most is the largest number of times within a second.
+func most(at []time.Time) int {
+	worst, from := 0, 0
+	for i := range at {
+		for at[i].Sub(at[from]) >= time.Second {
+			from++
+		}
+		worst = max(worst, i-from+1)
+	}
+	return worst
+}
+
+func testCeiling(t *testing.T, rdb *redis.Client) {
+	const rate = 2000
+	s := newStore(rdb)
+	var last float64
+	for i := 0; i < 500; {
+		got, err := s.lease(t.Context(), 1+i%3, rate, 0)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if got.count == 0 { // those at hand reach as far as slots are given out
+			if err := sleep(t.Context(), time.Until(got.first)); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		i++
 		next, err := rdb.HGet(t.Context(), key("s"), "next").Float64()
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, int64(next-1e6/rate))
-	}
-	return all
-}
-
-func testCeiling(t *testing.T, rdb *redis.Client) {
-	all := slots(t, rdb, 200, 1000)
-	// No slot is nearer to the one before than the rate allows, so no second
-	// holds more than 200 of them.
-	for i := 1; i < len(all); i++ {
-		if gap := all[i] - all[i-1]; gap < 4999 {
-			t.Fatalf("slots %d and %d are %d µs apart", i-1, i, gap)
+		// No slot is nearer to the one before than the rate allows, so no second
+		// holds more than that.
+		if gap := next - last; gap < float64(got.count)*1e6/rate {
+			t.Fatalf("lease %d: %d slots in %.0f µs", i, got.count, gap)
 		}
+		last = next
 	}
 }
 
 func testNoCredit(t *testing.T, rdb *redis.Client) {
-	l := New(rdb, 20)
+	l := New(rdb, 20, 32)
 	// A slot that was free an hour ago is gone.
 	rdb.HSet(t.Context(), key("s"), "next", time.Now().Add(-time.Hour).UnixMicro())
 	var at []time.Time
 	for range 4 {
-		if err := l.Wait(t.Context(), "s", 0); err != nil {
+		if err := use(t.Context(), l, 0); err != nil {
 			t.Fatal(err)
 		}
 		at = append(at, time.Now())
 	}
-	if took := at[3].Sub(at[0]); took < 140*time.Millisecond {
+	if took := at[3].Sub(at[0]); took < 150*time.Millisecond-life {
 		t.Errorf("four slots at 20/s took %s", took)
 	}
 }
 
+func testShared(t *testing.T, rdb *redis.Client) {
+	at := rush(t, 300, New(rdb, 100, 32), New(rdb, 100, 32), New(rdb, 100, 32))
+	if n := most(at); n > 110 { // callers wake late on a busy machine
+		t.Errorf("%d requests in one second at a rate of 100", n)
+	}
+}
+
 func testPause(t *testing.T, rdb *redis.Client) {
-	a, b := New(rdb, 0), New(rdb, 100)
-	left, began, err := a.Pause(t.Context(), "s", 10*time.Second, true)
-	if err != nil || !began || left != 10*time.Second {
-		t.Fatal(left, began, err)
+	a, b := New(rdb, 0, 32), New(rdb, 100, 32)
+	left, first, err := a.Refused(t.Context(), "s", 0, 10*time.Second, true)
+	if err != nil || !first || left < 10*time.Second || left > 10*time.Second+jitter {
+		t.Fatal(left, first, err)
 	}
 	for _, l := range []*Limiter{a, b} {
 		var paused *PausedError
-		if err := l.Wait(t.Context(), "s", time.Second); !errors.As(err, &paused) || paused.Left < 9*time.Second {
-			t.Errorf("wait: %v", err)
+		if _, err := l.Begin(t.Context(), "s", time.Second); !errors.As(err, &paused) || paused.Left < 9*time.Second {
+			t.Errorf("begin: %v", err)
+		}
+		if _, err := l.Next(t.Context(), "s"); !errors.As(err, &paused) {
+			t.Errorf("next: %v", err)
+		}
+		if !l.Stats().Paused {
+			t.Error("it does not know of the pause")
 		}
 	}
-	if n := rdb.HExists(t.Context(), key("s"), "next").Val(); n {
-		t.Error("a slot was given out in a pause that nobody waited for")
-	}
-	// A short one is waited out.
-	if _, _, err := a.Pause(t.Context(), "short", 200*time.Millisecond, true); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	if err := b.Wait(t.Context(), "short", time.Second); err != nil || time.Since(start) < 190*time.Millisecond {
-		t.Errorf("waited %s: %v", time.Since(start), err)
+	if n := rdb.HGet(t.Context(), key("s"), "n").Val(); n != "0" {
+		t.Errorf("%s slots were given out in a pause that nobody waited for", n)
 	}
 }
 
 func testLongerPause(t *testing.T, rdb *redis.Client) {
-	l := New(rdb, 0)
-	if _, _, err := l.Pause(t.Context(), "s", 20*time.Second, true); err != nil {
-		t.Fatal(err)
-	}
-	left, began, err := l.Pause(t.Context(), "s", time.Second, true)
-	if err != nil || began || left < 19*time.Second {
-		t.Error(left, began, err)
+	l := New(rdb, 0, 32)
+	refuse(t, l, 20*time.Second)
+	left, first, err := l.Refused(t.Context(), "s", 0, time.Second, true)
+	if err != nil || first || left < 19*time.Second {
+		t.Error(left, first, err)
 	}
 }
 
 func testCapped(t *testing.T, rdb *redis.Client) {
-	l := New(rdb, 0)
-	if left, _, err := l.Pause(t.Context(), "s", 1000*time.Hour, true); err != nil || left != MaxPause {
+	l := New(rdb, 0, 32)
+	if left, _, err := l.Refused(t.Context(), "s", 0, 1000*time.Hour, true); err != nil || left > MaxPause+jitter {
 		t.Error(left, err)
 	}
 	// 0 has been seen: it must not mean that a throttled fleet does not wait.
 	for scope, d := range map[string]time.Duration{"t": -time.Hour, "u": 0} {
-		if left, began, err := l.Pause(t.Context(), scope, d, true); err != nil || left != time.Second || !began {
-			t.Error(left, began, err)
+		if left, first, err := l.Refused(t.Context(), scope, 0, d, true); err != nil || left < time.Second || left > time.Second+jitter || !first {
+			t.Error(left, first, err)
 		}
 	}
 }
 
 func testGuess(t *testing.T, rdb *redis.Client) {
-	l := New(rdb, 0)
+	l := New(rdb, 0, 32)
+	unnamed := func() time.Duration {
+		left, first, err := l.Refused(t.Context(), "s", 0, 0, false)
+		if err != nil || !first {
+			t.Fatal(left, first, err)
+		}
+		return left.Truncate(100 * time.Millisecond)
+	}
+	// over makes it as if the pause were over since d.
+	over := func(d time.Duration) {
+		rdb.HSet(t.Context(), key("s"), "until", time.Now().Add(-d).UnixMicro())
+	}
 	var got []time.Duration
 	for range 9 {
-		left, began, err := l.Pause(t.Context(), "s", 0, false)
-		if err != nil || !began {
-			t.Fatal(left, began, err)
-		}
-		got = append(got, left)
+		got = append(got, unnamed())
 		// Those under way when it began are no further strike.
-		if _, began, err := l.Pause(t.Context(), "s", 0, false); err != nil || began {
+		if _, first, err := l.Refused(t.Context(), "s", 0, 0, false); err != nil || first {
 			t.Fatal("a request under way prolonged the pause", err)
 		}
-		// As if the pause were just over.
-		rdb.HSet(t.Context(), key("s"), "pause", time.Now().Add(-time.Millisecond).UnixMilli())
+		over(time.Millisecond)
 	}
 	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60}
 	for i := range want {
@@ -145,32 +250,32 @@ func testGuess(t *testing.T, rdb *redis.Client) {
 	if !slices.Equal(got, want) {
 		t.Errorf("pauses %v, want %v", got, want)
 	}
-	// A pause long past is forgiven.
-	rdb.HSet(t.Context(), key("s"), "pause", time.Now().Add(-2*time.Minute).UnixMilli())
-	if left, _, err := l.Pause(t.Context(), "s", 0, false); err != nil || left != time.Second {
-		t.Error(left, err)
+	// It went well for longer than it was paused.
+	over(61 * time.Second)
+	if left := unnamed(); left != time.Second {
+		t.Error(left)
 	}
 }
 
 func testScopes(t *testing.T, rdb *redis.Client) {
-	l := New(rdb, 0)
-	if _, _, err := l.Pause(t.Context(), "app/one", time.Hour, true); err != nil {
+	l := New(rdb, 0, 32)
+	if _, _, err := l.Refused(t.Context(), "app/one", 0, time.Hour, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Wait(t.Context(), "app/two", 0); err != nil {
+	if _, err := l.Begin(t.Context(), "app/two", 0); err != nil {
 		t.Errorf("one tenant's pause holds another: %v", err)
 	}
 }
 
 func testCancelledWait(t *testing.T, rdb *redis.Client) {
-	l := New(rdb, 0.01)
-	if err := l.Wait(t.Context(), "s", 0); err != nil {
+	l := New(rdb, 0.1, 32)
+	if err := use(t.Context(), l, 0); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := l.Wait(ctx, "s", 0); !errors.Is(err, context.Canceled) {
+		if err := use(ctx, l, 0); !errors.Is(err, context.Canceled) {
 			t.Errorf("wait: %v", err)
 		}
 	})
@@ -179,20 +284,18 @@ func testCancelledWait(t *testing.T, rdb *redis.Client) {
 }
 
 func testPauseDuringWait(t *testing.T, rdb *redis.Client) {
-	l := New(rdb, 2)
-	if err := l.Wait(t.Context(), "s", 0); err != nil {
+	l := New(rdb, 2, 32)
+	if err := use(t.Context(), l, 0); err != nil {
 		t.Fatal(err)
 	}
 	// The second caller has its slot when 'next' has moved on to the third.
 	first := rdb.HGet(t.Context(), key("s"), "next").Val()
 	done := make(chan error, 1)
-	go func() { done <- l.Wait(t.Context(), "s", 0) }()
+	go func() { done <- use(t.Context(), l, 0) }()
 	redistest.Eventually(t, 5*time.Second, "the caller has a slot", func() bool {
 		return rdb.HGet(t.Context(), key("s"), "next").Val() != first
 	})
-	if _, _, err := New(rdb, 0).Pause(t.Context(), "s", time.Minute, true); err != nil {
-		t.Fatal(err)
-	}
+	refuse(t, New(rdb, 0, 32), time.Minute)
 	var paused *PausedError
 	if err := <-done; !errors.As(err, &paused) {
 		t.Errorf("a caller that slept into a pause was let through: %v", err)
@@ -202,38 +305,245 @@ func testPauseDuringWait(t *testing.T, rdb *redis.Client) {
 // testNoBurst: callers that hold slots when a pause begins do not use them all
 // at its end.
 func testNoBurst(t *testing.T, rdb *redis.Client) {
-	const rate, callers = 20, 30
-	l := New(rdb, rate)
-	sent := make(chan time.Time, callers)
-	var wg sync.WaitGroup
-	for range callers {
-		wg.Go(func() {
-			if err := l.Wait(t.Context(), "s", 2*time.Second); err != nil {
-				t.Error(err)
-			}
-			sent <- time.Now()
-		})
+	const rate = 50
+	l := New(rdb, rate, 32)
+	done := make(chan []time.Time)
+	go func() { done <- rush(t, 80, l, New(rdb, rate, 32)) }()
+	redistest.Eventually(t, 5*time.Second, "slots are used", func() bool { return l.Stats().Slots > 10 })
+	refuse(t, New(rdb, 0, 32), 700*time.Millisecond)
+	at := <-done
+	if n := most(at); n > rate+5 { // sleepers wake a little late on a busy machine
+		t.Errorf("%d requests in one second at a rate of %d", n, rate)
 	}
-	<-sent // the first: the others have their slots, or soon will
-	if _, _, err := New(rdb, 0).Pause(t.Context(), "s", 700*time.Millisecond, true); err != nil {
+}
+
+func testLateSlot(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 100, 32)
+	s, err := l.Begin(t.Context(), "s", 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	wg.Wait()
-	close(sent)
-	at := []time.Time{}
-	for s := range sent {
-		at = append(at, s)
+	s.at = s.at.Add(-time.Second) // as if its holder had been busy elsewhere
+	old := rdb.HGet(t.Context(), key("s"), "n").Val()
+	if !s.Take() || s.Take() {
+		t.Error("a slot is taken once")
 	}
-	slices.SortFunc(at, time.Time.Compare)
-	for i, first := range at {
-		n := 0
-		for _, s := range at[i:] {
-			if s.Sub(first) < time.Second {
-				n++
+	if err := s.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := rdb.HGet(t.Context(), key("s"), "n").Val(); n == old {
+		t.Error("a slot long over was used")
+	}
+}
+
+func testRelease(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 0.2, 32) // the next slot is 5 s away
+	s, err := l.Begin(t.Context(), "s", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error, 1)
+	go func() { got <- use(t.Context(), l, 0) }()
+	redistest.Eventually(t, 5*time.Second, "the other waits", func() bool {
+		n := l.line("s")
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return len(n.slots) > 0
+	})
+	s.at = time.Now()
+	s.Release()
+	s.Release() // once is enough
+	select {
+	case err := <-got:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(3 * time.Second):
+		t.Error("a slot given back was not handed on")
+	}
+}
+
+func testFrontFirst(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 2, 32)
+	if err := use(t.Context(), l, 0); err != nil {
+		t.Fatal(err)
+	}
+	order := make(chan string, 2)
+	var all sync.WaitGroup
+	waits := func(n int) func() bool {
+		return func() bool {
+			line := l.line("s")
+			line.mu.Lock()
+			defer line.mu.Unlock()
+			return len(line.waiting[front])+len(line.waiting[back]) == n
+		}
+	}
+	all.Go(func() {
+		if _, err := l.Begin(t.Context(), "s", 0); err != nil {
+			t.Error(err)
+		}
+		order <- "new"
+	})
+	redistest.Eventually(t, 5*time.Second, "one waits", waits(1))
+	all.Go(func() {
+		if _, err := l.Next(t.Context(), "s"); err != nil {
+			t.Error(err)
+		}
+		order <- "begun"
+	})
+	all.Wait()
+	if first := <-order; first != "begun" {
+		t.Errorf("%s work went first", first)
+	}
+}
+
+func testCrowd(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 1, 32)
+	if err := use(t.Context(), l, 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	away := 0
+	for range 10 {
+		all.Go(func() {
+			var crowded *CrowdedError
+			if err := use(ctx, l, 0); errors.As(err, &crowded) && crowded.After > 0 {
+				mu.Lock()
+				away++
+				mu.Unlock()
+			}
+		})
+	}
+	redistest.Eventually(t, 5*time.Second, "most are sent away", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return away >= 10-fewest[back]
+	})
+	cancel()
+	all.Wait()
+	if away != 10-fewest[back] {
+		t.Errorf("%d of 10 were sent away", away)
+	}
+}
+
+// testOneCut: only the first refusal of what was sent since the last pause cuts
+// the rate.
+func testOneCut(t *testing.T, rdb *redis.Client) {
+	a, b := New(rdb, 0, 32), New(rdb, 0, 32)
+	rush(t, 50, a, b)
+	refuse(t, a, time.Second)
+	cut := known(t, rdb)
+	if cut.Climb.High == 0 || cut.Climb.Low >= firstRate*1.5 {
+		t.Errorf("after the first refusal: %+v", cut.Climb)
+	}
+	// Those under way, in both processes.
+	for range 5 {
+		for _, l := range []*Limiter{a, b} {
+			if _, first, err := l.Refused(t.Context(), "s", 500*time.Millisecond, time.Second, true); err != nil || first {
+				t.Fatal(first, err)
 			}
 		}
-		if n > rate+4 { // sleepers wake a little late on a busy machine
-			t.Fatalf("%d requests in one second at a rate of %d", n, rate)
+	}
+	if again := known(t, rdb); again.Climb != cut.Climb {
+		t.Errorf("cut again: %+v", again.Climb)
+	}
+	if a.Stats().Pauses != 1 || b.Stats().Pauses != 0 {
+		t.Error("pauses:", a.Stats().Pauses, b.Stats().Pauses)
+	}
+}
+
+func testLearned(t *testing.T, rdb *redis.Client) {
+	a := New(rdb, 0, 32)
+	rush(t, 50, a)
+	refuse(t, a, 50*time.Millisecond)
+	want := known(t, rdb).Climb.Low
+	fresh := New(rdb, 0, 32) // a worker that was just started
+	if err := use(t.Context(), fresh, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if rate := fresh.Stats().Rate; math.Abs(rate-want) > want*0.2 {
+		t.Errorf("a new worker begins with %.1f/s, %.1f/s was learned", rate, want)
+	}
+	// A ceiling is above all that was learned.
+	low := New(rdb, want/4, 32)
+	if err := use(t.Context(), low, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if rate := low.Stats().Rate; rate != want/4 {
+		t.Errorf("%.1f/s with a ceiling of %.1f/s", rate, want/4)
+	}
+}
+
+// testGrowth: the rate is not raised by requests that had no need of it.
+func testGrowth(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 0, 32)
+	for range 30 {
+		if err := use(t.Context(), l, 0); err != nil {
+			t.Fatal(err)
 		}
+		if err := sleep(t.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rate := l.Stats().Rate; rate > firstRate*1.02 {
+		t.Errorf("30 requests, one at a time, let the rate grow to %.1f/s", rate)
+	}
+	rush(t, 100, l)
+	grown := l.Stats().Rate
+	if grown < firstRate*1.2 || grown > firstRate*2 {
+		t.Errorf("the rate did not grow with its use: %.1f/s", grown)
+	}
+	l.Answered("s", 5*time.Millisecond)
+	rush(t, 200, l)
+	if rate := l.Stats().Rate; rate < grown*2.5 {
+		t.Errorf("with quick answers it grew from %.1f to %.1f/s", grown, rate)
+	}
+}
+
+// testCrowdedGraph: Graph refuses although the fleet sends less than it could.
+func testCrowdedGraph(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 0, 32)
+	for range 30 {
+		if err := use(t.Context(), l, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := sleep(t.Context(), 40*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refuse(t, l, time.Second)
+	if c := known(t, rdb).Climb; c.High > 30 || c.Low < 5 {
+		t.Errorf("refused at some 20/s, it goes on with %+v", c)
+	}
+}
+
+func testUnreadable(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 0, 32)
+	rdb.HSet(t.Context(), key("s"), "climb", "{of a version to come", "version", 7)
+	if err := use(t.Context(), l, 0); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, l, time.Second)
+	if c := known(t, rdb).Climb; c.High == 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestRedisAway(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: redistest.FreeAddr(t), MaxRetries: -1})
+	t.Cleanup(func() { _ = rdb.Close() })
+	l := New(rdb, 0, 32)
+	if _, err := l.Begin(t.Context(), "s", 0); err == nil {
+		t.Error("a slot without Redis")
+	}
+	if _, _, err := l.Refused(t.Context(), "s", 0, time.Second, true); err == nil {
+		t.Error("a refusal that nobody heard of")
+	}
+	// This process keeps to it all the same.
+	var paused *PausedError
+	if _, err := l.Begin(t.Context(), "s", 0); !errors.As(err, &paused) {
+		t.Error(err)
 	}
 }

@@ -50,13 +50,13 @@ func TestPauseBeforeFirstRequest(t *testing.T) {
 	}))
 	b := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
 	c := another(t, rdb)
-	l := ratelimit.New(rdb, 0)
+	l := ratelimit.New(rdb, 0, 32)
 	var once atomic.Bool
 	c.AddHook(beforeHook{func(cmd redis.Cmder) {
 		for _, a := range cmd.Args() {
 			if s, ok := a.(string); ok && strings.HasSuffix(s, ":claims") && once.CompareAndSwap(false, true) {
 				pausedUntil.Store(time.Now().Add(1500 * time.Millisecond).UnixMilli())
-				_, _, _ = l.Pause(context.Background(), "test/", 1500*time.Millisecond, true)
+				_, _, _ = l.Refused(context.Background(), "test/", 0, 1500*time.Millisecond, true)
 			}
 		}
 	}})

@@ -2,8 +2,7 @@ package tasks
 
 import (
 	"context"
-	"errors"
-	"sync/atomic"
+	"net/http"
 	"time"
 
 	"rollcall/internal/graph"
@@ -20,105 +19,70 @@ func (e *gateError) Unwrap() error { return e.err }
 
 type slotKey struct{}
 
-// slot is one that was waited for before the participants were claimed.
-type slot struct {
-	at   time.Time
-	kept atomic.Bool
-	used atomic.Bool
+// withSlot returns a context whose first request uses the slot up.
+func withSlot(ctx context.Context, s *ratelimit.Slot) context.Context {
+	return context.WithValue(ctx, slotKey{}, s)
 }
 
-// slotLife is how long a slot that was waited for can be used. After that, the
-// fleet's later slots are under way, and a burst would come of it.
-const slotLife = 50 * time.Millisecond
-
-// keptLife is how long a slot can be used whose holder has written an intent: to
-// let an invitation wait in line again that seems to be sent would be worse than
-// to send it late.
-const keptLife = 250 * time.Millisecond
-
-// slot returns a context with a slot, which the next request uses up, and waits
-// for one unless ctx has it already.
+// slot returns a context with a slot for the next request, and waits for one
+// unless ctx has it already.
 func (w *Worker) slot(ctx context.Context, tenant string) (context.Context, error) {
-	if s, ok := ctx.Value(slotKey{}).(*slot); ok && s.live() {
+	if s, ok := ctx.Value(slotKey{}).(*ratelimit.Slot); ok && !s.Taken() {
 		return ctx, nil
 	}
-	if err := w.wait(ctx, tenant, w.limiter.Wait); err != nil {
-		return nil, err
+	wctx, cancel := w.untilQuit(ctx)
+	defer cancel()
+	s, err := w.limiter.Next(wctx, w.scope(tenant))
+	if err != nil {
+		return nil, &gateError{err}
 	}
-	return withSlot(ctx, time.Now()), nil
-}
-
-func (s *slot) live() bool {
-	life := slotLife
-	if s.kept.Load() {
-		life = keptLife
-	}
-	return !s.used.Load() && time.Since(s.at) < life
-}
-
-// keepSlot makes the context's slot last for the request that an intent has been
-// written for.
-func keepSlot(ctx context.Context) {
-	if s, ok := ctx.Value(slotKey{}).(*slot); ok {
-		s.kept.Store(true)
-	}
-}
-
-// withSlot returns a context with a slot that has been waited for just now: the
-// first request uses it up.
-func withSlot(ctx context.Context, at time.Time) context.Context {
-	return context.WithValue(ctx, slotKey{}, &slot{at: at})
+	return withSlot(ctx, s), nil
 }
 
 // before stands in front of every request to Graph.
 func (w *Worker) before(ctx context.Context, tenant string) error {
-	if s, ok := ctx.Value(slotKey{}).(*slot); ok && s.live() && s.used.CompareAndSwap(false, true) {
-		// The slot is there, but a pause may have begun since.
-		return w.wait(ctx, tenant, func(ctx context.Context, scope string, _ time.Duration) error {
-			return w.limiter.Check(ctx, scope)
-		})
-	}
-	return w.wait(ctx, tenant, w.limiter.Wait)
-}
-
-// wait asks the limiter. A pause is not waited out here, and no wait outlives
-// the worker's end: participants are claimed.
-func (w *Worker) wait(ctx context.Context, tenant string, ask func(context.Context, string, time.Duration) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(w.quit, cancel)()
-	scope := w.scope(tenant)
-	err := ask(ctx, scope, 0)
-	w.notePause(scope, err)
+	ctx, err := w.slot(ctx, tenant)
 	if err != nil {
+		return err
+	}
+	s, _ := ctx.Value(slotKey{}).(*ratelimit.Slot)
+	if !s.Take() { // another request of the same context was quicker
+		return w.before(withSlot(ctx, s), tenant)
+	}
+	ctx, cancel := w.untilQuit(ctx)
+	defer cancel()
+	if err := s.Wait(ctx); err != nil {
 		return &gateError{err}
 	}
 	return nil
 }
 
-// notePause remembers a pause that this worker has been told of.
-func (w *Worker) notePause(scope string, err error) {
-	if p, ok := errors.AsType[*ratelimit.PausedError](err); ok {
-		w.pauses.note(scope, p.Left)
-	}
+// untilQuit gives a context for waiting: no wait outlives the worker's end, as
+// participants are claimed.
+func (w *Worker) untilQuit(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(w.quit, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // after sees the answer to every request to Graph.
 func (w *Worker) after(r graph.Result) {
 	w.metrics.request(r)
-	if r.Status != statusTooMany {
+	if r.Status != http.StatusTooManyRequests {
+		if r.Status > 0 {
+			w.limiter.Answered(w.scope(r.Tenant), r.Duration)
+		}
 		return
 	}
-	scope := w.scope(r.Tenant)
-	left, began, err := w.limiter.Pause(w.hard, scope, r.RetryAfter, r.HasRetryAfter)
+	if r.HasRetryAfter && r.RetryAfter >= ratelimit.MaxPause {
+		w.log.Warn("Graph asks to wait for an hour or more: an hour it is")
+	}
+	left, first, err := w.limiter.Refused(w.hard, w.scope(r.Tenant), time.Since(r.Started), r.RetryAfter, r.HasRetryAfter)
 	if err != nil {
 		w.log.Warn("Graph throttles, but the fleet could not be told", "error", err)
 		return
 	}
-	w.pauses.note(scope, left)
-	if began {
+	if first {
 		w.log.Info("Graph throttles: all workers wait", "seconds", left.Seconds())
 	}
 }
-
-const statusTooMany = 429

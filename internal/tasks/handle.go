@@ -50,6 +50,7 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 	err = w.run(t, looking)
 	var back *comeBack
 	var paused *ratelimit.PausedError
+	var crowded *ratelimit.CrowdedError
 	switch {
 	case err == nil:
 		return nil
@@ -64,6 +65,8 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 		return nil
 	case errors.As(err, &paused):
 		return &comeBack{after: paused.Left}
+	case errors.As(err, &crowded):
+		return &comeBack{after: jitter(crowded.After)}
 	case w.quit.Err() != nil:
 		return &comeBack{}
 	}
@@ -75,24 +78,34 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 // task has probably nothing to send.
 func (w *Worker) run(t *task, looking bool) error {
 	scope := w.scope(t.tenant)
-	// Waiting comes before claiming, so that nobody is held while nothing is sent.
-	sends := !looking
+	// Waiting comes before claiming, so that nobody is held while nothing is sent,
+	// and before reading, so that nothing is read for a task that is sent away.
+	ctx := w.hard
+	var slot *ratelimit.Slot
+	if !looking && !w.nothingToSend(t) {
+		var err error
+		if slot, err = w.limiter.Begin(w.quit, scope, waitHere); err != nil {
+			return err
+		}
+		defer slot.Release()
+		ctx = withSlot(ctx, slot)
+	}
 	if t.reads() {
+		call := t.rows[0].CallID
+		if slot != nil && !w.snapshots.has(t.tenant, call) {
+			slot.Release() // it would be over when the roster is there
+		}
 		// Its error is met again when the roster is used, unless it is gone then.
-		snap, err := w.snapshots.get(w.hard, t.tenant, t.rows[0].CallID, time.Time{})
+		snap, err := w.snapshots.get(w.hard, t.tenant, call, time.Time{})
 		if p, ok := errors.AsType[*ratelimit.PausedError](err); ok && p.Left > waitHere {
 			return p
 		}
-		sends = sends && (err != nil || t.sends(snap))
-	}
-	ctx := w.hard
-	if sends {
-		err := w.limiter.Wait(w.quit, scope, waitHere)
-		w.notePause(scope, err)
-		if err != nil {
-			return err
+		if c, ok := errors.AsType[*ratelimit.CrowdedError](err); ok {
+			return c
 		}
-		ctx = withSlot(ctx, time.Now())
+		if slot != nil && err == nil && !t.sends(snap) {
+			slot.Release()
+		}
 	}
 	ctx, turn, err := w.begin(ctx, t)
 	if err != nil {
@@ -113,6 +126,16 @@ func (w *Worker) run(t *task, looking bool) error {
 		return &comeBack{after: r.back, ringing: r.ringing}
 	}
 	return nil
+}
+
+// nothingToSend tells whether a roster that is at hand shows that.
+func (w *Worker) nothingToSend(t *task) bool {
+	call := t.rows[0].CallID
+	if !t.reads() || !w.snapshots.has(t.tenant, call) {
+		return false
+	}
+	snap, err := w.snapshots.get(w.hard, t.tenant, call, time.Time{})
+	return err == nil && !t.sends(snap)
 }
 
 // begin begins the task's rows. Whoever only looks holds participants for
@@ -268,6 +291,9 @@ func (r *round) throttled(err error) {
 	wait := max(retryAfter(err), time.Second)
 	if p, ok := errors.AsType[*ratelimit.PausedError](err); ok {
 		wait = p.Left
+	}
+	if c, ok := errors.AsType[*ratelimit.CrowdedError](err); ok {
+		wait = c.After
 	}
 	r.halt = &wait
 }

@@ -3,6 +3,7 @@ package tasks
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/graph/graphsim"
@@ -190,8 +192,14 @@ func testNeverTwoAtOnce(t *testing.T, rdb *redis.Client) {
 func testThrottled(t *testing.T, rdb *redis.Client) {
 	w := newWorld(t, rdb, graphsim.Config{Limit: graphsim.Limit{Window: 4, Per: graphsim.Duration(time.Second)}})
 	b := w.enqueue(deletes(20, 3))
-	w.work(func(c *WorkerConfig) { c.MaxAttempts = 1; c.Concurrency = 4 })
+	var said strings.Builder // slog's handlers write one line at a time
+	metrics := prometheus.NewRegistry()
+	stop := w.work(func(c *WorkerConfig) {
+		c.MaxAttempts, c.Concurrency, c.Metrics = 1, 4, metrics
+		c.Log = slog.New(slog.NewTextHandler(&said, nil))
+	})
 	w.finish(b)
+	stop()
 	throttles := w.sim.Counters().ByStatus["429"]
 	if throttles == 0 {
 		t.Fatal("nothing was throttled: the test tests nothing")
@@ -201,6 +209,34 @@ func testThrottled(t *testing.T, rdb *redis.Client) {
 			t.Errorf("row %d: %+v", i+1, r)
 		}
 	}
+	has := scrape(t, metrics)
+	pauses := has["rollcall_limit_pauses_total"]
+	if pauses < 1 || has["rollcall_limit_slots_total"] != float64(20+throttles) || has["rollcall_limit_rate"] <= 0 ||
+		has["rollcall_limit_wait_seconds_total"] <= 0 {
+		t.Errorf("after %d answers 429: %v", throttles, has)
+	}
+	// One line a pause, and no error.
+	if text := said.String(); strings.Count(text, "Graph throttles") != int(pauses) || strings.Contains(text, "level=ERROR") {
+		t.Errorf("%v pauses:\n%s", pauses, text)
+	}
+}
+
+// scrape gives the metrics that have no labels.
+func scrape(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range all {
+		for _, m := range f.GetMetric() {
+			if len(m.GetLabel()) == 0 {
+				out[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return out
 }
 
 func testExpiredByTask(t *testing.T, rdb *redis.Client) {

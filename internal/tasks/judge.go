@@ -70,6 +70,9 @@ func judge(action roster.Action, err error) reaction {
 	if _, ok := errors.AsType[*ratelimit.PausedError](err); ok {
 		return reaction{next: throttle}
 	}
+	if _, ok := errors.AsType[*ratelimit.CrowdedError](err); ok {
+		return reaction{next: throttle}
+	}
 	if _, ok := errors.AsType[*gateError](err); ok {
 		return reaction{next: hold, hint: "stopped before it was sent"}
 	}

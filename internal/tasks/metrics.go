@@ -2,13 +2,12 @@ package tasks
 
 import (
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/graph"
 	"rollcall/internal/ledger"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/roster"
 )
 
@@ -18,7 +17,7 @@ type metrics struct {
 	requestsTotal *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, rate float64, paused func() bool) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, limiter func() ratelimit.Stats) (*metrics, error) {
 	m := &metrics{
 		changesTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_changes_total", Help: "Rows that got their outcome from this worker.",
@@ -27,18 +26,37 @@ func newMetrics(reg prometheus.Registerer, rate float64, paused func() bool) (*m
 			Name: "rollcall_graph_requests_total", Help: "Requests to Graph by kind and HTTP status (0: no answer).",
 		}, []string{"kind", "status"}),
 	}
-	limit := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rollcall_limit_rate", Help: "Ceiling of the fleet in requests a second; 0 if only Graph limits it.",
-	}, func() float64 { return rate })
-	pause := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rollcall_limit_paused", Help: "1 while Graph has asked this worker's fleet to wait.",
-	}, func() float64 {
-		if paused() {
-			return 1
-		}
-		return 0
-	})
-	for _, c := range []prometheus.Collector{m.changesTotal, m.requestsTotal, limit, pause} {
+	all := []prometheus.Collector{m.changesTotal, m.requestsTotal}
+	for _, g := range []struct {
+		name, help string
+		value      func(ratelimit.Stats) float64
+	}{
+		{"rollcall_limit_rate", "Requests a second that the fleet sends at most at present, by the search for Graph's limit and the ceiling; of several tenants the lowest. 0 before the first request.",
+			func(s ratelimit.Stats) float64 { return s.Rate }},
+		{"rollcall_limit_paused", "1 while Graph has asked this worker's fleet to wait.",
+			func(s ratelimit.Stats) float64 {
+				if s.Paused {
+					return 1
+				}
+				return 0
+			}},
+	} {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 { return g.value(limiter()) }))
+	}
+	for _, c := range []struct {
+		name, help string
+		value      func(ratelimit.Stats) float64
+	}{
+		{"rollcall_limit_pauses_total", "Pauses of the fleet that began with an answer 429 to this worker.",
+			func(s ratelimit.Stats) float64 { return float64(s.Pauses) }},
+		{"rollcall_limit_slots_total", "Slots for requests that this worker used.",
+			func(s ratelimit.Stats) float64 { return float64(s.Slots) }},
+		{"rollcall_limit_wait_seconds_total", "What this worker's tasks waited for slots, in all.",
+			func(s ratelimit.Stats) float64 { return s.Waited.Seconds() }},
+	} {
+		all = append(all, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help}, func() float64 { return c.value(limiter()) }))
+	}
+	for _, c := range all {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -52,32 +70,4 @@ func (m *metrics) changes(a roster.Action, o ledger.Outcome) {
 
 func (m *metrics) request(r graph.Result) {
 	m.requestsTotal.WithLabelValues(r.Kind, strconv.Itoa(r.Status)).Inc()
-}
-
-// pauses remembers until when the scopes are paused that this worker was told
-// to wait for.
-type pauses struct {
-	mu    sync.Mutex
-	until map[string]time.Time
-}
-
-func (p *pauses) note(scope string, left time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.until == nil {
-		p.until = map[string]time.Time{}
-	}
-	p.until[scope] = time.Now().Add(left)
-}
-
-func (p *pauses) any() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	for _, until := range p.until {
-		if until.After(now) {
-			return true
-		}
-	}
-	return false
 }

@@ -74,7 +74,6 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 		r.trouble(ctx, err, pack...)
 		return false
 	}
-	keepSlot(ctx)
 	before := r.states(pack)
 	pack, before, err = r.intend(ctx, pack, before)
 	if err != nil {

@@ -120,6 +120,9 @@ func (r *round) removeNamed(ctx context.Context, i int) (ledger.Row, error) {
 	}
 	snap, err := r.snapshot(ctx, r.fresh(i))
 	if err != nil {
+		if next := judge(roster.Delete, err).next; next == throttle || next == hold {
+			return row, err // it can be asked later
+		}
 		return row, gone
 	}
 	endpoints := snap.endpoints(roster.Change{Kind: c.Kind, ID: c.ID})

@@ -17,6 +17,9 @@ const (
 	defaultSnapshotLife = 5 * time.Second
 	// maxSnapshotLife is well below what the ledger remembers of changes.
 	maxSnapshotLife = 30 * time.Second
+	// lifeRequests is how many requests a roster lives for, where Graph allows so
+	// few that it would be too old when its task has its next slot.
+	lifeRequests = 100
 	// troubleLife is for how long at least it is remembered that a roster could
 	// not be read; longer if it took longer to find out.
 	troubleLife = time.Second
@@ -27,6 +30,7 @@ const (
 // snapshot is the roster of a call as it was when it was asked for.
 type snapshot struct {
 	at        time.Time // on the local clock, when the request was sent
+	life      time.Duration
 	until     time.Time // from then on it is too old
 	err       error     // why there is none
 	complete  bool      // who is not shown is not there
@@ -133,6 +137,11 @@ func (s *snapshots) get(ctx context.Context, tenant, call string, since time.Tim
 	return k, k.err
 }
 
+// has tells whether there is a roster that is good enough for now.
+func (s *snapshots) has(tenant, call string) bool {
+	return s.find(roster.Change{TenantID: tenant, CallID: call}.CallKey()) != nil
+}
+
 func (s *snapshots) find(key string) *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,8 +156,12 @@ func (s *snapshots) keep(key string, k *snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	k.until = k.at.Add(s.life)
-	if k.err != nil {
+	k.until = k.at.Add(max(s.life, k.life))
+	switch {
+	case k.err == nil:
+	case judge(roster.Delete, k.err).next == throttle:
+		k.until = now // it ends by itself
+	default:
 		k.until = now.Add(min(s.life, max(troubleLife, now.Sub(k.at))))
 	}
 	if s.kept == nil {
@@ -180,5 +193,9 @@ func (w *Worker) readRoster(tenant, call string) *snapshot {
 	}
 	at := time.Now()
 	got, err := w.graph.Participants(ctx, tenant, call)
-	return newSnapshot(at, got, err)
+	k := newSnapshot(at, got, err)
+	if rate := w.limiter.Rate(w.scope(tenant)); rate > 0 {
+		k.life = min(time.Duration(lifeRequests/rate*float64(time.Second)), maxSnapshotLife)
+	}
+	return k
 }

@@ -62,7 +62,6 @@ type Worker struct {
 	limiter *ratelimit.Limiter
 	graph   *graph.Client
 	metrics *metrics
-	pauses  pauses
 	looks   looks
 	singles callSet // calls that take one invitee a request only: Graph takes several in group calls alone
 	log     *slog.Logger
@@ -92,12 +91,12 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	w := &Worker{
-		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate), looks: newLooks(cfg.ConfirmTimeout),
+		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate, cfg.Concurrency/2), looks: newLooks(cfg.ConfirmTimeout),
 		quit: context.Background(), hard: context.Background(),
 	}
 	w.snapshots.life, w.snapshots.read = cfg.SnapshotLife, w.readRoster
 	var err error
-	if w.metrics, err = newMetrics(cfg.Metrics, cfg.Rate, w.pauses.any); err != nil {
+	if w.metrics, err = newMetrics(cfg.Metrics, w.limiter.Stats); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	cfg.Graph.Before, cfg.Graph.After = w.before, w.after
