@@ -44,6 +44,20 @@ func (c climb) rate(used, ceiling float64) float64 {
 	return min(max(min(r, fastest), slowest), ceiling)
 }
 
+// hurry is how much faster than usual a climb goes on whose end is not known,
+// with answers that take so many seconds.
+func (c climb) hurry(answer float64) float64 {
+	if c.High > 0 || answer <= 0 {
+		return 1
+	}
+	return min(max(usualAnswer/answer, 1), quickest)
+}
+
+// valid tells whether a climb that was read makes sense.
+func (c climb) valid() bool {
+	return c.Low > 0 && c.Low <= fastest && (c.High == 0 || c.High >= c.Low && c.High <= 2*fastest && c.Seconds > 0)
+}
+
 // run is what was sent from a pause, or a second without work, to the next
 // refusal.
 type run struct {
@@ -54,19 +68,11 @@ type run struct {
 	Rest    float64 `json:"rest"`    // seconds for which Graph could recover before
 }
 
-// hurry is how much faster than usual a climb goes on whose end is not known,
-// with answers that take so many seconds.
-func (c climb) hurry(answer float64) float64 {
-	if c.High > 0 || answer <= 0 {
-		return 1
-	}
-	return min(max(usualAnswer/answer, 1), quickest)
-}
-
-// limit is what Graph's limit must be if a rest of that many seconds gives
-// Graph's burst back that many seconds' worth of requests, share times the rest:
-// the rate above which the run has sent just those when it was refused. It is
-// highest with a share of 0, the rate of the refusal, and lowest with 1.
+// limit is Graph's limit as the run shows it, under an assumption: that of a rest
+// Graph's burst gets back share times as many requests as the limit would have let
+// through in it. The limit then is the rate above which the run had sent just that
+// many when it was refused. With a share of 0 that is the rate of the refusal;
+// with a greater share it is lower.
 func (r run) limit(share, ceiling float64) float64 {
 	const steps = 100
 	low, high := 0.0, r.Climb.rate(r.To, ceiling)

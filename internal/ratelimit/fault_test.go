@@ -196,21 +196,78 @@ func TestRefusalUnheard(t *testing.T) {
 
 // TestFirstSlot: the first slot after a pause is used by the process that knows of it.
 func TestFirstSlot(t *testing.T) {
-	lost := 0
-	for range 10 {
+	counted := 0
+	for tries := 0; counted < 5; tries++ {
+		if tries == 30 {
+			t.Skipf("this machine lets programs wait for too long: %d pauses of %d count", counted, tries)
+		}
 		rdb := redistest.Any(t)
 		l := New(rdb, 0.5, 32)
 		refuse(t, l, 300*time.Millisecond)
-		begin := time.Now()
-		if err := use(t.Context(), l, time.Second); err != nil {
-			lost++
-		} else if d := time.Since(begin); d > time.Second {
-			lost++
+		late := lateness(t)
+		err := use(t.Context(), l, time.Second)
+		if late() > 20*time.Millisecond {
+			continue
+		}
+		counted++
+		if err != nil {
+			t.Errorf("the first slot was lost: %v", err)
 		}
 	}
-	if lost > 0 {
-		t.Errorf("the first slot was lost in %d of 10 pauses", lost)
+}
+
+// lateness watches by how much programs wake too late on this machine.
+func lateness(t *testing.T) (most func() time.Duration) {
+	ctx, stop := context.WithCancel(t.Context())
+	got := make(chan time.Duration, 1)
+	go func() {
+		const nap = time.Millisecond
+		var worst time.Duration
+		for ctx.Err() == nil {
+			begin := time.Now()
+			_ = sleep(context.WithoutCancel(ctx), nap)
+			worst = max(worst, time.Since(begin)-nap)
+		}
+		got <- worst
+	}()
+	return func() time.Duration {
+		stop()
+		return <-got
 	}
+}
+
+// TestRefusedWhileSleeping: this process is refused between the question for a
+// pause and the slot's time, and does not use the slot.
+func TestRefusedWhileSleeping(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		l := New(rdb, 4, 32)
+		asked := make(chan struct{}, 1)
+		rdb.AddHook(hook{after: func(cmd redis.Cmder) {
+			if isScript(cmd, pausedScript) {
+				asked <- struct{}{}
+			}
+		}})
+		if err := use(t.Context(), l, 0); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		s, err := l.Next(t.Context(), "s")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := l.line("s")
+		n.mu.Lock()
+		n.rtt = time.Second
+		n.mu.Unlock()
+		s.at = time.Now().Add(500 * time.Millisecond)
+		done := make(chan error, 1)
+		go func() { done <- s.Wait(t.Context()) }()
+		<-asked
+		refuse(t, l, time.Minute)
+		if _, ok := errors.AsType[*PausedError](<-done); !ok {
+			t.Error("the slot was used in a pause")
+		}
+	})
 }
 
 // TestStaleRate: a worker that was idle takes no slot by a rate of long ago.

@@ -152,6 +152,28 @@ func (l *line) distance() time.Duration {
 	return l.rtt
 }
 
+// left is how long the scope is paused, as this process knows it.
+func (l *line) left() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(l.until)
+}
+
+// life is how long after its time a slot can be used.
+func (l *line) life() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keeps()
+}
+
+// keeps is life for whoever holds the lock.
+func (l *line) keeps() time.Duration {
+	if l.rate <= 0 {
+		return life
+	}
+	return max(life, time.Duration(slowLife/l.rate*float64(time.Second)))
+}
+
 // answered notes how long an answer took.
 func (l *line) answered(took time.Duration) {
 	l.mu.Lock()
@@ -241,7 +263,7 @@ func (l *line) hand(now time.Time) {
 		if early > lead {
 			return
 		}
-		if early >= -life {
+		if early >= -l.keeps() {
 			c := l.pop()
 			if c == nil {
 				return

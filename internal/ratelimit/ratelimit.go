@@ -1,7 +1,7 @@
 // Package ratelimit keeps one rate and one pause for all workers of a scope (an
 // application in a tenant: what Graph throttles as one), and finds the rate that
-// Graph allows. Slots are given out by Redis on Redis' clock, in leases for some
-// tenths of a second at most; callers sleep until theirs, and ask once more for a
+// Graph allows. Slots are given out by Redis on Redis' clock, in leases for a
+// tenth of a second at most; callers sleep until theirs, and ask once more for a
 // pause before they send. The arithmetic of the search is in Go and pure; the
 // scripts keep its result. It must not know Graph's requests, batches or rows.
 package ratelimit
@@ -67,8 +67,7 @@ func (l *Limiter) Begin(ctx context.Context, scope string, longest time.Duration
 }
 
 // Next waits for a slot for work that has begun, which goes before what has not.
-// It waits for no pause; its errors are those of
-// [Limiter.Begin].
+// It waits for no pause; its errors are those of [Limiter.Begin].
 func (l *Limiter) Next(ctx context.Context, scope string) (*Slot, error) {
 	return l.line(scope).take(ctx, front, 0)
 }

@@ -178,7 +178,3 @@ func (s search) valid() bool {
 	}
 	return s.Climb.valid() && (s.Last == nil || s.Last.Climb.valid() && s.Last.To >= s.Last.From && s.Last.Seconds >= 0 && s.Last.Rest >= 0)
 }
-
-func (c climb) valid() bool {
-	return c.Low > 0 && c.Low <= fastest && (c.High == 0 || c.High >= c.Low && c.High <= 2*fastest && c.Seconds > 0)
-}

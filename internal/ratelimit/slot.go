@@ -10,9 +10,11 @@ const (
 	// lead is how long before its time a slot is handed to its caller, who has
 	// something to write first.
 	lead = 25 * time.Millisecond
-	// life is how long after its time a slot can be used. Later, the fleet's next
-	// ones are under way, and a burst would come of it.
-	life = 50 * time.Millisecond
+	// life is how long after its time a slot can be used at least, and slowLife
+	// where there are few: for a tenth of the time to the next. Later, the fleet's
+	// next ones are under way, and a burst would come of it.
+	life     = 50 * time.Millisecond
+	slowLife = 0.1
 	// nearlyOver is a pause that is waited out in any case: by another clock it is
 	// over already.
 	nearlyOver = 10 * time.Millisecond
@@ -59,8 +61,12 @@ func (s *Slot) Wait(ctx context.Context) error {
 		if err := sleep(ctx, max(left, time.Until(s.at))); err != nil {
 			return err
 		}
+		// This process may have been refused meanwhile.
+		if left := s.line.left(); left > nearlyOver {
+			return &PausedError{Left: left}
+		}
 		// A question is asked after another, at worst.
-		if time.Since(s.at) <= life+2*away {
+		if time.Since(s.at) <= s.line.life()+2*away {
 			s.line.used()
 			return nil
 		}

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -37,6 +38,18 @@ func (w *Worker) slot(ctx context.Context, tenant string) (context.Context, erro
 		return nil, &gateError{err}
 	}
 	return withSlot(ctx, s), nil
+}
+
+// sentAway tells whether the limiter gave no slot, and after what time it is worth
+// asking again.
+func sentAway(err error) (time.Duration, bool) {
+	if e, ok := errors.AsType[*ratelimit.PausedError](err); ok {
+		return e.Left, true
+	}
+	if e, ok := errors.AsType[*ratelimit.CrowdedError](err); ok {
+		return jitter(e.After), true
+	}
+	return 0, false
 }
 
 // before stands in front of every request to Graph.

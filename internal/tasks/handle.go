@@ -49,8 +49,7 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 	looking := queue == lookQueue
 	err = w.run(t, looking)
 	var back *comeBack
-	var paused *ratelimit.PausedError
-	var crowded *ratelimit.CrowdedError
+	wait, away := sentAway(err)
 	switch {
 	case err == nil:
 		return nil
@@ -63,10 +62,8 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 	case errors.Is(err, ledger.ErrNoBatch):
 		w.log.Warn("a task was dropped: the ledger does not know its batch; enqueue the file again", "batch", t.batch.ID)
 		return nil
-	case errors.As(err, &paused):
-		return &comeBack{after: paused.Left}
-	case errors.As(err, &crowded):
-		return &comeBack{after: jitter(crowded.After)}
+	case away:
+		return &comeBack{after: wait}
 	case w.quit.Err() != nil:
 		return &comeBack{}
 	}
@@ -77,35 +74,14 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 // run does what can be done about the task's rows now. looking says that the
 // task has probably nothing to send.
 func (w *Worker) run(t *task, looking bool) error {
-	scope := w.scope(t.tenant)
-	// Waiting comes before claiming, so that nobody is held while nothing is sent,
-	// and before reading, so that nothing is read for a task that is sent away.
+	slot, err := w.enter(t, looking)
+	if err != nil {
+		return err
+	}
 	ctx := w.hard
-	var slot *ratelimit.Slot
-	if !looking && !w.nothingToSend(t) {
-		var err error
-		if slot, err = w.limiter.Begin(w.quit, scope, waitHere); err != nil {
-			return err
-		}
+	if slot != nil {
 		defer slot.Release()
 		ctx = withSlot(ctx, slot)
-	}
-	if t.reads() {
-		call := t.rows[0].CallID
-		if slot != nil && !w.snapshots.has(t.tenant, call) {
-			slot.Release() // it would be over when the roster is there
-		}
-		// Its error is met again when the roster is used, unless it is gone then.
-		snap, err := w.snapshots.get(w.hard, t.tenant, call, time.Time{})
-		if p, ok := errors.AsType[*ratelimit.PausedError](err); ok && p.Left > waitHere {
-			return p
-		}
-		if c, ok := errors.AsType[*ratelimit.CrowdedError](err); ok {
-			return c
-		}
-		if slot != nil && err == nil && !t.sends(snap) {
-			slot.Release()
-		}
 	}
 	ctx, turn, err := w.begin(ctx, t)
 	if err != nil {
@@ -128,14 +104,37 @@ func (w *Worker) run(t *task, looking bool) error {
 	return nil
 }
 
-// nothingToSend tells whether a roster that is at hand shows that.
-func (w *Worker) nothingToSend(t *task) bool {
+// enter waits until the task may begin, and returns its first slot unless it
+// needs none: waiting comes before claiming, so that nobody is held while nothing
+// is sent, and before reading, so that nothing is read for a task that is sent
+// away.
+func (w *Worker) enter(t *task, looking bool) (slot *ratelimit.Slot, err error) {
 	call := t.rows[0].CallID
-	if !t.reads() || !w.snapshots.has(t.tenant, call) {
-		return false
+	var snap *snapshot
+	if t.reads() {
+		snap = w.snapshots.have(t.tenant, call)
 	}
-	snap, err := w.snapshots.get(w.hard, t.tenant, call, time.Time{})
-	return err == nil && !t.sends(snap)
+	if !looking && t.sends(snap) {
+		if slot, err = w.limiter.Begin(w.quit, w.scope(t.tenant), waitHere); err != nil {
+			return nil, err
+		}
+	}
+	if !t.reads() {
+		return slot, nil
+	}
+	if snap == nil && slot != nil {
+		slot.Release() // it would be over when the roster is there
+	}
+	// Its error is met again when the roster is used, unless it is gone then.
+	snap, err = w.snapshots.get(w.hard, t.tenant, call, time.Time{})
+	_, away := sentAway(err)
+	if slot != nil && (away || !t.sends(snap)) {
+		slot.Release()
+	}
+	if away {
+		return nil, err
+	}
+	return slot, nil
 }
 
 // begin begins the task's rows. Whoever only looks holds participants for
@@ -288,12 +287,9 @@ func (r *round) unreadable(ctx context.Context, err error, rows ...int) bool {
 // throttled leaves the rest of the task until the pause is over. The scope was
 // paused when the answer came.
 func (r *round) throttled(err error) {
-	wait := max(retryAfter(err), time.Second)
-	if p, ok := errors.AsType[*ratelimit.PausedError](err); ok {
-		wait = p.Left
-	}
-	if c, ok := errors.AsType[*ratelimit.CrowdedError](err); ok {
-		wait = c.After
+	wait, away := sentAway(err)
+	if !away {
+		wait = max(retryAfter(err), time.Second)
 	}
 	r.halt = &wait
 }

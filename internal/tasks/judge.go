@@ -6,7 +6,6 @@ import (
 
 	"rollcall/internal/graph"
 	"rollcall/internal/ledger"
-	"rollcall/internal/ratelimit"
 	"rollcall/internal/roster"
 )
 
@@ -67,10 +66,7 @@ var reactions = map[graph.Kind]answers{
 
 // judge says what an error from the Graph client means for a row.
 func judge(action roster.Action, err error) reaction {
-	if _, ok := errors.AsType[*ratelimit.PausedError](err); ok {
-		return reaction{next: throttle}
-	}
-	if _, ok := errors.AsType[*ratelimit.CrowdedError](err); ok {
+	if _, away := sentAway(err); away {
 		return reaction{next: throttle}
 	}
 	if _, ok := errors.AsType[*gateError](err); ok {

@@ -111,8 +111,8 @@ type snapshots struct {
 // than the snapshots' life. Its error is the one with which the roster was not
 // read, or ctx's.
 func (s *snapshots) get(ctx context.Context, tenant, call string, since time.Time) (*snapshot, error) {
+	k := s.have(tenant, call)
 	key := roster.Change{TenantID: tenant, CallID: call}.CallKey()
-	k := s.find(key)
 	// A reading that others began may be too old, the next is not.
 	for n := 0; n < 2 && (k == nil || k.at.Before(since)); n++ {
 		// Clocks differ a little: what has just changed may seem to be to come.
@@ -137,15 +137,11 @@ func (s *snapshots) get(ctx context.Context, tenant, call string, since time.Tim
 	return k, k.err
 }
 
-// has tells whether there is a roster that is good enough for now.
-func (s *snapshots) has(tenant, call string) bool {
-	return s.find(roster.Change{TenantID: tenant, CallID: call}.CallKey()) != nil
-}
-
-func (s *snapshots) find(key string) *snapshot {
+// have gives the roster that is good enough for now, if there is one.
+func (s *snapshots) have(tenant, call string) *snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := s.kept[key]
+	k := s.kept[roster.Change{TenantID: tenant, CallID: call}.CallKey()]
 	if k == nil || !time.Now().Before(k.until) {
 		return nil
 	}

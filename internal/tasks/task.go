@@ -144,8 +144,11 @@ func (t *task) reads() bool {
 }
 
 // sends tells whether something has probably to be sent where the call's roster
-// is as shown.
+// is as shown; with no roster, it has.
 func (t *task) sends(snap *snapshot) bool {
+	if snap == nil || snap.err != nil {
+		return true
+	}
 	return slices.ContainsFunc(t.rows, func(c roster.Change) bool {
 		there := len(snap.endpoints(c)) > 0
 		return c.Action == roster.Invite && !there || c.Action == roster.Delete && (there || c.ParticipantID != "")
