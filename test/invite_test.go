@@ -78,7 +78,7 @@ func TestTenThousandInvites(t *testing.T) {
 // two seconds for a minute. Nobody is rung twice, and all rows end.
 func TestKilledWhileRinging(t *testing.T) {
 	if os.Getenv("ROLLCALL_TEST_SLOW") != "1" {
-		t.Skip("takes five minutes: set ROLLCALL_TEST_SLOW=1")
+		t.Skip("takes three minutes: set ROLLCALL_TEST_SLOW=1")
 	}
 	t.Parallel()
 	const calls, perCall, workers = 40, 250, 3

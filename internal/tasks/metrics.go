@@ -15,6 +15,7 @@ import (
 type metrics struct {
 	changesTotal  *prometheus.CounterVec
 	requestsTotal *prometheus.CounterVec
+	recovered     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, limiter func() ratelimit.Stats) (*metrics, error) {
@@ -25,8 +26,11 @@ func newMetrics(reg prometheus.Registerer, limiter func() ratelimit.Stats) (*met
 		requestsTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_graph_requests_total", Help: "Requests to Graph by kind and HTTP status (0: no answer).",
 		}, []string{"kind", "status"}),
+		recovered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_tasks_recovered_total", Help: "Tasks of dead workers that this worker put back into the queue.",
+		}),
 	}
-	all := []prometheus.Collector{m.changesTotal, m.requestsTotal}
+	all := []prometheus.Collector{m.changesTotal, m.requestsTotal, m.recovered}
 	for _, g := range []struct {
 		name, help string
 		value      func(ratelimit.Stats) float64

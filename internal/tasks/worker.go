@@ -149,6 +149,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { w.watchRedis(ctx) })
 	helpers.Go(func() { w.sweep(ctx) })
+	helpers.Go(func() { w.recoverTasks(ctx) })
 	<-ctx.Done()
 	srv.Stop()
 	timer := time.AfterFunc(w.cfg.ShutdownTimeout, drop)
