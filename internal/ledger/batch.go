@@ -84,13 +84,13 @@ func (l *Ledger) Create(ctx context.Context, b Batch) (stored Batch, created boo
 	}
 	// Numbers given out to a batch that then is not created are lost, which
 	// does no harm: only their order counts.
-	top, err := l.rdb.IncrBy(ctx, keySeq, b.Rows).Result()
+	base, err := numberScript.Run(ctx, l.rdb, []string{keySeq}, b.Rows).Int64()
 	if err != nil {
 		return Batch{}, false, wrap(err)
 	}
 	n, err := createScript.Run(ctx, l.rdb, []string{metaKey(b.ID)},
 		seconds(b.keyLife()), b.Expire.Milliseconds(),
-		"rows", b.Rows, "base", top-b.Rows, "queue", b.Queue, "expire", b.Expire.Milliseconds(),
+		"rows", b.Rows, "base", base, "queue", b.Queue, "expire", b.Expire.Milliseconds(),
 		"keep", b.Keep.Milliseconds(), "layout", b.Layout, "rejected", b.Rejected).Int()
 	if err != nil {
 		return Batch{}, false, wrap(err)

@@ -106,6 +106,9 @@ func TestLedger(t *testing.T) {
 		"unsent":                  testUnsent,
 		"everything expires":      testKeyLife,
 		"sequence over batches":   testSequence,
+		"sequence lost":           testSequenceLost,
+		"newest change lost":      testLatestLost,
+		"made anew":               testMadeAnew,
 		"script cache is emptied": testScriptFlush,
 	})
 }
@@ -285,7 +288,7 @@ func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	// A worker that claims and is gone.
 	err := claimScript.Run(t.Context(), rdb, []string{latestKey("t/call"), claimsKey("t/call"), ringingKey("t/call"), changedKey("t/call")},
-		"dead", 200, 1, 1, participantField("user:a")).Err()
+		"dead", 200, 60, 1, 1, participantField("user:a")).Err()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -545,6 +548,57 @@ func testKeyLife(t *testing.T, rdb *redis.Client, l *Ledger) {
 			t.Errorf("%q expires in %s", key, ttl)
 		}
 	}
+}
+
+// testSequenceLost: a Redis that has forgotten which numbers it gave out, as one
+// node of a cluster can, gives none that make a newer change the older one.
+func testSequenceLost(t *testing.T, rdb *redis.Client, l *Ledger) {
+	older := batch(t, l, "older", 3)
+	rdb.Del(t.Context(), keySeq)
+	newer := batch(t, l, "newer", 1)
+	if newer.Seq(1) <= older.Seq(3) {
+		t.Errorf("the newer batch's first row has number %d, the older one's last %d", newer.Seq(1), older.Seq(3))
+	}
+}
+
+// testLatestLost: a change that is carried out is known to be newer than others,
+// even if Redis has lost that.
+func testLatestLost(t *testing.T, rdb *redis.Client, l *Ledger) {
+	older, newer := batch(t, l, "older", 1), batch(t, l, "newer", 1)
+	r := ref(1, "p")
+	observe(t, l, older, r)
+	observe(t, l, newer, r)
+	rdb.Del(t.Context(), latestKey("t/call"))
+	_, turn := begin(t, l, newer, r)
+	wantStandings(t, turn, Ready)
+	end(t, turn)
+	_, turn = begin(t, l, older, r)
+	wantStandings(t, turn, Settled)
+	if o := rows(t, l, older)[0].Outcome; o != Superseded {
+		t.Errorf("the older change is %s", o)
+	}
+	if life := rdb.TTL(t.Context(), latestKey("t/call")).Val(); life < newer.keyLife()-time.Minute {
+		t.Errorf("that is remembered for %s only", life)
+	}
+}
+
+// testMadeAnew: Redis lost a batch that then was enqueued again. A task or a turn
+// of its former life must not judge its rows by the numbers they had.
+func testMadeAnew(t *testing.T, rdb *redis.Client, l *Ledger) {
+	old := batch(t, l, "b", 2)
+	observe(t, l, old, ref(1, "p"), ref(2, "q"))
+	_, turn := begin(t, l, old, ref(1, "p"))
+	rdb.FlushAll(t.Context())
+	anew := batch(t, l, "b", 2)
+	observe(t, l, anew, ref(1, "p"), ref(2, "q"))
+	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); !errors.Is(err, ErrNoBatch) {
+		t.Errorf("a turn of its former life writes: %v", err)
+	}
+	if _, _, err := l.Begin(t.Context(), old, "t/call", []RowRef{ref(2, "q")}); !errors.Is(err, ErrNoBatch) {
+		t.Errorf("a task of its former life begins: %v", err)
+	}
+	_, now := begin(t, l, anew, ref(1, "p"), ref(2, "q"))
+	wantStandings(t, now, Ready, Ready)
 }
 
 func testSequence(t *testing.T, _ *redis.Client, l *Ledger) {

@@ -11,6 +11,9 @@ import (
 //go:embed scripts/create.lua
 var createLua string
 
+//go:embed scripts/number.lua
+var numberLua string
+
 //go:embed scripts/observe.lua
 var observeLua string
 
@@ -43,6 +46,7 @@ var markLua string
 
 var (
 	createScript  = redis.NewScript(createLua)
+	numberScript  = redis.NewScript(numberLua)
 	observeScript = redis.NewScript(observeLua)
 	claimScript   = redis.NewScript(claimLua)
 	intendScript  = redis.NewScript(intendLua)

@@ -19,7 +19,7 @@ type Settlement struct {
 // not written it gives the record that the row has.
 func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) (written []bool, has []string, err error) {
 	keys := []string{metaKey(b.ID), countsKey(b.ID)}
-	args := []any{seconds(b.keyLife())}
+	args := []any{seconds(b.keyLife()), b.Base}
 	for _, s := range rows {
 		bucket, field := bucketOf(s.N)
 		keys = append(keys, rowsKey(b.ID, bucket))

@@ -224,20 +224,21 @@ func (t *Turn) inspect(ctx context.Context) (batchState, error) {
 	if err != nil {
 		return batchState{}, wrap(err)
 	}
-	if len(got) != 4+len(t.refs) {
+	if len(got) != 5+len(t.refs) {
 		return batchState{}, errors.New("ledger: Redis answered an inspection with a wrong number of values")
 	}
 	t.answered = time.Now()
 	now, _ := got[0].(int64)
 	t.redisAt = time.UnixMilli(now)
 	created, ok := millis(got[1])
-	if !ok {
+	// Made anew after Redis had lost it, the batch has other numbers, and tasks of its own.
+	if !ok || got[4] != strconv.FormatInt(t.batch.Base, 10) {
 		return batchState{}, fmt.Errorf("batch %q: %w", t.batch.ID, ErrNoBatch)
 	}
 	deadline, _ := millis(got[2])
 	t.batch.CreatedAt = created
 	for i := range t.refs {
-		t.records[i], _ = got[4+i].(string)
+		t.records[i], _ = got[5+i].(string)
 		if t.Rows[i], err = decodeRow(t.records[i], created); err != nil {
 			return batchState{}, err
 		}

@@ -2,7 +2,7 @@
 -- KEYS 1 latest, 2 claims (hash: participant key to owner:expiry ms:sequence number),
 --      3 ringing (hash: participant key to until ms:sequence number of the invite),
 --      4 changed (sorted set: participant key by ms)
--- ARGV 1 owner, 2 life of a claim in ms, then for each row: sequence number,
+-- ARGV 1 owner, 2 life of a claim in ms, 3 life of latest in seconds, then for each row: sequence number,
 --      number of participant keys, the keys
 -- returns for each row four numbers:
 --      1 verdict: 0 claimed, 1 claimed although a newer change exists, 2 someone else works on the participant,
@@ -13,15 +13,17 @@
 --      4 when (ms) the participant was last changed, 0 if not lately
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local noted = false
 local expiry = string.format('%.0f', now + ARGV[2])
-local out, i = {}, 3
+local out, i = {}, 4
 while i <= #ARGV do
   local seq, n = ARGV[i], tonumber(ARGV[i + 1])
   local newer, busy, under_way = false, false, false
-  local rings, named, changed, first_ring = 0, 1, 0, nil
+  local rings, named, changed, first_ring, unknown = 0, 1, 0, nil, {}
   for k = i + 2, i + 1 + n do
     local newest = redis.call('HGET', KEYS[1], ARGV[k])
     if newest and tonumber(newest) > tonumber(seq) then newer = true end
+    if not newest or tonumber(newest) < tonumber(seq) then unknown[#unknown + 1] = ARGV[k] end
     local claim = redis.call('HGET', KEYS[2], ARGV[k])
     if claim then
       local owner, ends, of = string.match(claim, '^([^:]*):(%d+):(%d+)$')
@@ -48,6 +50,11 @@ while i <= #ARGV do
     verdict = 2
   end
   if verdict < 2 then
+    -- Redis has lost that these are known: an older row must not come after this one.
+    for _, key in ipairs(unknown) do
+      redis.call('HSET', KEYS[1], key, seq)
+      noted = true
+    end
     for k = i + 2, i + 1 + n do
       redis.call('HSET', KEYS[2], ARGV[k], ARGV[1] .. ':' .. expiry .. ':' .. seq)
     end
@@ -59,6 +66,7 @@ while i <= #ARGV do
   out[#out + 1] = changed
   i = i + 2 + n
 end
+if noted and redis.call('TTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
 -- Claims of the dead stay in the hash until their participants are claimed
 -- again or the hash is left alone for a while.
 redis.call('PEXPIRE', KEYS[2], ARGV[2] * 20)
