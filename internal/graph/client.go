@@ -68,6 +68,8 @@ type Client struct {
 	before    func(context.Context, string) error
 	after     func(Result)
 	transport http.RoundTripper
+	life      context.Context // ends with Abort
+	abort     context.CancelFunc
 }
 
 // New checks the configuration and makes a client. It opens no connection.
@@ -91,6 +93,7 @@ func New(cfg Config) (*Client, error) {
 		after:     cfg.After,
 		transport: cfg.Transport,
 	}
+	c.life, c.abort = context.WithCancel(context.Background())
 	if c.timeout == 0 {
 		c.timeout = 30 * time.Second
 	}
@@ -111,6 +114,10 @@ func New(cfg Config) (*Client, error) {
 
 // Timeout is how long one request can take at most.
 func (c *Client) Timeout() time.Duration { return c.timeout }
+
+// Abort cuts off all requests, also changes that may have been sent, of which it
+// then is not known whether they were made. Other ends of their contexts do not.
+func (c *Client) Abort() { c.abort() }
 
 // CloseIdleConnections closes the connections that are kept but not in use.
 func (c *Client) CloseIdleConnections() {

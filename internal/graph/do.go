@@ -54,12 +54,12 @@ func (c *Client) attempt(ctx context.Context, r call, fresh bool) (*answer, erro
 		return nil, &Error{Kind: NotSent, Op: r.op, Err: err}
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Kind: NotSent, Op: r.op, Err: err}
 	}
 	trace := new(sendTrace)
+	ctx, cancel := c.listen(ctx, r.method, trace)
+	defer cancel()
 	req := newRequest(httptrace.WithClientTrace(ctx, trace.hooks()), r, token)
 	clientRequestID := req.Header.Get("Client-Request-Id")
 
@@ -91,6 +91,24 @@ func (c *Client) attempt(ctx context.Context, r call, fresh bool) (*answer, erro
 	}
 	c.after(result)
 	return a, nil
+}
+
+// listen gives the context of one request. A change that has been sent cannot be
+// taken back, and whoever stops listening does not know whether it was made: the
+// caller's end cuts it off only while it has surely not been sent. After that it
+// ends by its timeout, or with the client.
+func (c *Client) listen(ctx context.Context, method string, trace *sendTrace) (context.Context, context.CancelFunc) {
+	if method == http.MethodGet {
+		return context.WithTimeout(ctx, c.timeout)
+	}
+	request, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.timeout)
+	stopClient := context.AfterFunc(c.life, cancel)
+	stopCaller := context.AfterFunc(ctx, func() {
+		if !trace.perhapsSent() {
+			cancel()
+		}
+	})
+	return request, func() { stopClient(); stopCaller(); cancel() }
 }
 
 // newRequest builds the HTTP request. It has no GetBody: with one, net/http

@@ -96,12 +96,22 @@ func (t *sendTrace) settle() {
 	}
 }
 
-// surelyUnsent is true when no byte of the request can have left.
+// surelyUnsent is true when no byte of the request can have left. It is asked when
+// the round trip is over.
 func (t *sendTrace) surelyUnsent() bool {
+	sent := t.perhapsSent()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen && !sent
+}
+
+// perhapsSent is true when some of the request may have left by now, as far as
+// the transport reports it.
+func (t *sendTrace) perhapsSent() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.settle()
-	return t.seen && !t.wrote
+	return t.wrote
 }
 
 // noReplay is an empty body. net/http sends nothing for it on GET and DELETE,

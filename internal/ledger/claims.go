@@ -115,6 +115,8 @@ func (t *Turn) release(ctx context.Context, fields []string) error {
 }
 
 // keep renews the claims until ctx ends, and ends it once they may have run out.
+// When Redis does not answer it is asked again soon: it may be back just before
+// it is too late.
 func (t *Turn) keep(ctx context.Context) {
 	life := t.l.claimLife()
 	valid := t.claimed.Add(life)
@@ -122,13 +124,13 @@ func (t *Turn) keep(ctx context.Context) {
 	for _, f := range t.held {
 		args = append(args, f)
 	}
-	tick := time.NewTicker(life / 3)
-	defer tick.Stop()
+	timer := time.NewTimer(life / 3)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
 		sent := time.Now()
 		// A third of the time is left to end what is under way.
@@ -138,9 +140,12 @@ func (t *Turn) keep(ctx context.Context) {
 		switch {
 		case err == nil && held == len(t.held):
 			valid = sent.Add(life)
+			timer.Reset(life / 3)
 		case err == nil, !time.Now().Add(life / 3).Before(valid):
 			t.cancel(ErrClaimLost)
 			return
+		default:
+			timer.Reset(life / 60)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -152,23 +153,37 @@ func TestRetryAgain(t *testing.T) {
 }
 
 // TestClaimLost: losing the claim in the middle of a request costs no attempt,
-// here the last.
+// here the last. Its answer is waited for: what has been sent is not sent again.
 func TestClaimLost(t *testing.T) {
 	t.Parallel()
-	rdb := redistest.Any(t)
-	var n atomic.Int64
-	w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if n.Add(1) == 1 {
-			rdb.Del(context.Background(), "rollcall:{c:/c}:claims")
-			<-r.Context().Done() // the worker hangs up
-			return
-		}
-		rw.WriteHeader(204)
-	}))
-	b := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
-	w.work(func(cfg *WorkerConfig) { cfg.MaxAttempts = 1; cfg.Graph.Timeout = 30 * time.Second })
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Removed)
+	for _, answers := range []bool{false, true} {
+		t.Run(fmt.Sprintf("answers %t", answers), func(t *testing.T) {
+			t.Parallel()
+			rdb := redistest.Any(t)
+			var n atomic.Int64
+			lost := make(chan struct{})
+			w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if n.Add(1) == 1 {
+					rdb.Del(context.Background(), "rollcall:{c:/c}:claims")
+					if !answers {
+						<-r.Context().Done() // the worker hangs up
+						return
+					}
+					<-lost
+				}
+				rw.WriteHeader(204)
+			}))
+			w.tune = func(worker *Worker) { worker.queue.Ledger.ClaimLife = 3 * time.Second }
+			b := w.enqueue("action,call_id,participant_id\ndelete,c,p\ndelete,c,q\n")
+			w.work(func(cfg *WorkerConfig) { cfg.MaxAttempts = 1; cfg.Graph.Timeout = 5 * time.Second })
+			time.AfterFunc(2*time.Second, func() { close(lost) }) // it is renewed after one
+			w.finish(b)
+			w.wantOutcomes(b, ledger.Removed, ledger.Removed)
+			if want := int64(2); answers && n.Load() != want {
+				t.Errorf("%d requests, want %d", n.Load(), want)
+			}
+		})
+	}
 }
 
 // TestRetryRemembers: what supersedes a row is remembered as long as the row

@@ -60,7 +60,7 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 		}
 		return err
 	case errors.Is(err, ledger.ErrNoBatch):
-		w.log.Warn("a task was dropped: the ledger does not know its batch; enqueue the file again", "batch", t.batch.ID)
+		w.unknown(t.batch)
 		return nil
 	case away:
 		return &comeBack{after: wait}
@@ -329,32 +329,6 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// tokenTrouble says once that there is no token, and once that there is again:
-// rows wait for it without losing attempts.
-func (w *Worker) tokenTrouble(err error) {
-	bad := graph.KindOf(err) == graph.NoToken
-	if err != nil && !bad {
-		return
-	}
-	switch was := w.noToken.Swap(bad); {
-	case bad && !was:
-		w.log.Error("no token for Graph: rows wait until there is one", "error", err)
-	case was && !bad:
-		w.log.Info("there is a token for Graph again")
-	}
-}
-
-// writeTrouble says once that outcomes cannot be written, and once that they can
-// again. A Redis that is full still answers, but takes nothing.
-func (w *Worker) writeTrouble(err error) {
-	switch was := w.stuck.Swap(err != nil); {
-	case err != nil && !was:
-		w.log.Error("outcomes cannot be written: they wait for Redis", "error", err)
-	case was && err == nil:
-		w.log.Info("outcomes are written again")
-	}
-}
-
 // record writes rows' states and leaves those for later that stay pending. It
 // tells which were written; nil says that it is not known.
 func (r *round) record(rows ...ledger.Settlement) []bool {
@@ -390,7 +364,7 @@ func (r *round) write(rows ...ledger.Settlement) []bool {
 			}
 			return written
 		case errors.Is(err, ledger.ErrNoBatch):
-			r.w.log.Warn("outcomes have nowhere to go: the ledger lost their batch", "batch", r.task.batch.ID, "rows", len(rows))
+			r.w.unknown(r.task.batch)
 			return nil
 		}
 		if !every(r.w.hard, wait) {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
-	"strings"
+	"regexp"
 	"testing"
 	"time"
 
@@ -99,25 +99,44 @@ func TestTaskRoundTrip(t *testing.T) {
 	}
 }
 
+// FuzzReadTask: what is read of a task makes the same task.
 func FuzzReadTask(f *testing.F) {
 	f.Add([]byte(`{"b":"x","q":1,"x":60,"k":60,"t":"t","c":"c","r":[{"n":1,"k":1,"i":"u"},{"n":2,"p":"p"}]}`))
 	f.Add([]byte(`{"b":"x","c":"c","r":[]}`))
 	f.Add([]byte(`{"r":[{"k":999}]}`))
+	f.Add([]byte(`{"b":"x","c":"c","r":[{"n":-1,"d":"\ud800","s":"r"},null]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := readTask(asynq.NewTask(typeDelete, b))
-		if err == nil && (got.batch.ID == "" || len(got.rows) == 0 || got.rows[0].CallID == "") {
+		if err != nil {
+			return
+		}
+		if got.batch.ID == "" || len(got.rows) == 0 || got.rows[0].CallID == "" {
 			t.Errorf("read as %+v", got)
+		}
+		at, err := newTask(got.batch, &pack{action: got.action, rows: got.rows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := readTask(at); err != nil || !reflect.DeepEqual(again.rows, got.rows) || again.batch.ID != got.batch.ID || again.tenant != got.tenant || at.Type() != typeDelete {
+			t.Errorf("%+v became %+v, %v", got, again, err)
 		}
 	})
 }
 
+// FuzzCheckBatchID: the form is exact, and every id that is made has it.
 func FuzzCheckBatchID(f *testing.F) {
 	f.Add(Identity{}.BatchID())
 	f.Add("{b:x}:meta0000000000")
 	f.Add("")
+	f.Add("abcdefghij234567xyz\n")
+	form := regexp.MustCompile(`^[a-z2-7]{20}$`)
 	f.Fuzz(func(t *testing.T, s string) {
-		if CheckBatchID(s) == nil && (len(s) != batchIDLen || strings.ContainsAny(s, "{}:* \n")) {
-			t.Errorf("%q passes for a batch id", s)
+		if (CheckBatchID(s) == nil) != (form.MatchString(s) && len(s) == batchIDLen) {
+			t.Errorf("%q: %v", s, CheckBatchID(s))
+		}
+		id := Identity{Key: s, Options: roster.Options{CallID: s}}
+		if err := CheckBatchID(id.BatchID()); err != nil || id.BatchID() != id.BatchID() || id.BatchID() == (Identity{Key: s + "x", Options: id.Options}).BatchID() {
+			t.Errorf("the key %q makes %s, %v", s, id.BatchID(), err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -76,6 +77,9 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 	}
 	before := r.states(pack)
 	pack, before, err = r.intend(ctx, pack, before)
+	if !errors.Is(err, ledger.ErrClaimLost) && !errors.Is(err, ledger.ErrNoBatch) && ctx.Err() == nil {
+		r.w.intentTrouble(err)
+	}
 	if err != nil {
 		r.w.log.Debug("an intent could not be written", "batch", r.task.batch.ID, "error", err)
 		r.later(redisWait, r.takeBack(pack, before)...)

@@ -100,7 +100,7 @@ type snapshots struct {
 	life    time.Duration
 	read    func(tenant, call string) *snapshot
 	flights singleflight.Group
-	paged   callSet // calls whose roster comes in pages, so that a list of 100 is no cut one
+	paged   nameSet // calls whose roster comes in pages, so that a list of 100 is no cut one
 
 	mu     sync.Mutex
 	kept   map[string]*snapshot

@@ -55,6 +55,10 @@ const (
 	defaultSweepEvery      = 15 * time.Second
 )
 
+// handBack is how long Redis has to take tasks back when the time to end is over.
+// asynq itself does not bound it.
+const handBack = 2 * time.Second
+
 // Worker carries tasks out.
 type Worker struct {
 	cfg     WorkerConfig
@@ -63,7 +67,7 @@ type Worker struct {
 	graph   *graph.Client
 	metrics *metrics
 	looks   looks
-	singles callSet // calls that take one invitee a request only: Graph takes several in group calls alone
+	singles nameSet // calls that take one invitee a request only: Graph takes several in group calls alone
 	log     *slog.Logger
 
 	snapshots snapshots
@@ -71,9 +75,12 @@ type Worker struct {
 	// quit ends when the worker shall stop taking up work, hard when it must
 	// drop what it does. They outlive any single call, as the worker does.
 	quit, hard context.Context
-	up         atomic.Bool // Redis answered the last time it was asked
-	stuck      atomic.Bool // the last outcome could not be written
-	noToken    atomic.Bool // the last row that wanted a token got none
+	running    atomic.Bool
+	away       trouble // Redis did not answer the last time it was asked
+	stuck      trouble // the last outcome could not be written
+	noIntent   trouble // nor the last intent
+	noToken    trouble // the last row that wanted a token got none
+	lost       nameSet // batches that the ledger does not know
 }
 
 // NewWorker returns a worker that does nothing until Run.
@@ -121,14 +128,16 @@ func orDefault[T int | time.Duration](v, d T) T {
 func (w *Worker) scope(tenant string) string { return w.cfg.App + "/" + strings.ToLower(tenant) }
 
 // Ready tells whether Redis answered lately, takes outcomes, and tasks are taken.
-func (w *Worker) Ready() bool { return w.up.Load() && !w.stuck.Load() && w.quit.Err() == nil }
+func (w *Worker) Ready() bool {
+	return w.running.Load() && !w.away.on.Load() && !w.stuck.on.Load() && w.quit.Err() == nil
+}
 
 // Run takes tasks until ctx ends, then finishes or hands back what is under way.
 func (w *Worker) Run(ctx context.Context) error {
 	hard, drop := context.WithCancel(context.WithoutCancel(ctx))
 	defer drop()
 	w.quit, w.hard = ctx, hard
-	w.up.Store(true)
+	w.running.Store(true)
 	srv := asynq.NewServerFromRedisClient(steady{w.cfg.Redis}, asynq.Config{
 		Concurrency: w.cfg.Concurrency,
 		Queues:      asynqQueues(),
@@ -151,10 +160,19 @@ func (w *Worker) Run(ctx context.Context) error {
 	helpers.Go(func() { w.sweep(ctx) })
 	helpers.Go(func() { w.recoverTasks(ctx) })
 	<-ctx.Done()
-	srv.Stop()
-	timer := time.AfterFunc(w.cfg.ShutdownTimeout, drop)
-	defer timer.Stop()
-	srv.Shutdown()
+	// Before Stop, which waits for an answer of Redis.
+	defer time.AfterFunc(w.cfg.ShutdownTimeout, func() { drop(); w.graph.Abort() }).Stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		srv.Stop()
+		srv.Shutdown()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(w.cfg.ShutdownTimeout + handBack):
+		w.log.Warn("Redis does not take back what was under way: the tasks come back as those of a dead worker do")
+	}
 	helpers.Wait()
 	w.graph.CloseIdleConnections()
 	return nil
@@ -184,7 +202,7 @@ func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
 // panicWait is until a task is run again whose handler panicked.
 const panicWait = 10 * time.Second
 
-// watchRedis notes whether Redis answers, and says so once when that changes.
+// watchRedis notes whether Redis answers.
 func (w *Worker) watchRedis(ctx context.Context) {
 	for every(ctx, time.Second) {
 		pctx, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -193,12 +211,7 @@ func (w *Worker) watchRedis(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		switch was := w.up.Swap(err == nil); {
-		case was && err != nil:
-			w.log.Error("Redis does not answer: work waits for it", "error", err)
-		case !was && err == nil:
-			w.log.Info("Redis answers again")
-		}
+		w.redisTrouble(err)
 	}
 }
 

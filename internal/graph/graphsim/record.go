@@ -68,7 +68,8 @@ type Counters struct {
 	ByKind   map[string]int `json:"by_kind"`
 	// ByStatus has "0" for connections closed.
 	ByStatus map[string]int `json:"by_status"`
-	Dropped  int            `json:"dropped"` // records not kept
+	InFlight int            `json:"in_flight"` // come and not answered yet, in none of the others
+	Dropped  int            `json:"dropped"`   // records not kept
 	// Overlaps are changes of a participant begun while another was under way.
 	Overlaps int `json:"overlaps"`
 	// MaxOverlap has the keys ("call participant") with more than one at once.
@@ -104,6 +105,7 @@ func newLog(limit int) log {
 }
 
 func (l *log) enter(keys []string) {
+	l.count.InFlight++
 	for _, key := range keys {
 		l.active[key]++
 		if n := l.active[key]; n > 1 {
@@ -117,6 +119,7 @@ func (l *log) enter(keys []string) {
 }
 
 func (l *log) leave(keys []string) {
+	l.count.InFlight--
 	for _, key := range keys {
 		if l.active[key]--; l.active[key] <= 0 {
 			delete(l.active, key)

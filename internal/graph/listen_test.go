@@ -1,0 +1,76 @@
+package graph
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// TestCallerEnds: the answer to a change that was sent is waited for although its
+// caller has ended, until the client itself does; reading is cut off, and so is
+// what has not been sent.
+func TestCallerEnds(t *testing.T) {
+	came, answer := make(chan struct{}), make(chan struct{})
+	c, _ := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+		came <- struct{}{}
+		select {
+		case <-answer:
+			w.WriteHeader(http.StatusNoContent)
+		case <-r.Context().Done():
+		}
+	})
+	do := func(f func(ctx context.Context) error) (end context.CancelFunc, done chan error) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done = make(chan error, 1)
+		go func() { done <- f(ctx) }()
+		<-came
+		return cancel, done
+	}
+	remove := func(ctx context.Context) error { _, err := c.Remove(ctx, "", "c", "p"); return err }
+
+	end, done := do(remove)
+	end()
+	select {
+	case err := <-done:
+		t.Fatalf("it ended with its caller: %v", err)
+	case answer <- struct{}{}:
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the answer is lost: %v", err)
+	}
+
+	end, done = do(func(ctx context.Context) error { _, err := c.Participant(ctx, "", "c", "p"); return err })
+	end()
+	if err := <-done; KindOf(err) != Unknown {
+		t.Errorf("reading: %v", err)
+	}
+
+	_, done = do(remove)
+	c.Abort()
+	if err := <-done; KindOf(err) != Unknown {
+		t.Errorf("aborted: %v", err)
+	}
+}
+
+// TestCallerEndsBeforeSending: a change that is still being connected for is cut
+// off with its caller, and surely not sent.
+func TestCallerEndsBeforeSending(t *testing.T) {
+	transport := newTransport(1)
+	dialing := make(chan struct{})
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		close(dialing)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	c, _ := clientOf(t, "http://127.0.0.1:1", func(cfg *Config) { cfg.Transport, cfg.Timeout = transport, time.Minute })
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { _, err := c.Remove(ctx, "", "c", "p"); done <- err }()
+	<-dialing
+	end()
+	if err := <-done; KindOf(err) != NotSent {
+		t.Errorf("%v", err)
+	}
+}

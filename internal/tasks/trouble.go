@@ -1,0 +1,50 @@
+package tasks
+
+import (
+	"sync/atomic"
+
+	"rollcall/internal/graph"
+	"rollcall/internal/ledger"
+)
+
+// trouble is something that stands in the way of work until it is over. The log
+// has a line when it begins and one when it ends, however many rows it is about.
+type trouble struct{ on atomic.Bool }
+
+func (t *trouble) set(w *Worker, err error, begins, ends string) {
+	switch was := t.on.Swap(err != nil); {
+	case err != nil && !was:
+		w.log.Error(begins, "error", err)
+	case err == nil && was:
+		w.log.Info(ends)
+	}
+}
+
+func (w *Worker) redisTrouble(err error) {
+	w.away.set(w, err, "Redis does not answer: work waits for it", "Redis answers again")
+}
+
+func (w *Worker) tokenTrouble(err error) {
+	if err == nil || graph.KindOf(err) == graph.NoToken {
+		w.noToken.set(w, err, "no token for Graph: rows wait until there is one", "there is a token for Graph again")
+	}
+}
+
+// writeTrouble is about outcomes: a Redis that is full still answers, but takes
+// nothing.
+func (w *Worker) writeTrouble(err error) {
+	w.stuck.set(w, err, "outcomes cannot be written: they wait for Redis", "outcomes are written again")
+}
+
+// intentTrouble is about the word that somebody will be rung, which replicas may
+// have to have, too.
+func (w *Worker) intentTrouble(err error) {
+	w.noIntent.set(w, err, "nobody is invited: Redis does not take, or its replicas do not confirm, that it is about to be done", "invitations are sent again")
+}
+
+// unknown says once of a batch that the ledger has lost it.
+func (w *Worker) unknown(b ledger.Batch) {
+	if !w.lost.note(b.ID) {
+		w.log.Warn("the ledger does not know a batch: it expired, or Redis lost its data; its tasks are dropped, and enqueueing the file again is safe", "batch", b.ID)
+	}
+}
