@@ -30,6 +30,10 @@ func claimsKey(call string) string  { return "rollcall:{c:" + call + "}:claims" 
 func ringingKey(call string) string { return "rollcall:{c:" + call + "}:ringing" }
 func changedKey(call string) string { return "rollcall:{c:" + call + "}:changed" }
 
+// What confirmed writes last, to the server that has a batch's keys or a call's.
+func batchFence(batch string) string { return "rollcall:{b:" + batch + "}:fence" }
+func callFence(call string) string   { return "rollcall:{c:" + call + "}:fence" }
+
 // BucketRows is the number of rows that share a bucket: small enough for Redis
 // to keep their hash as a compact list.
 const BucketRows = 256

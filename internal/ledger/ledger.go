@@ -33,6 +33,9 @@ type Ledger struct {
 	// ClaimLife is how long a claim holds without being renewed; it is renewed
 	// three times in that time. DefaultClaimLife if zero.
 	ClaimLife time.Duration
+	// Replicas is how many replicas of Redis must have an intent before Intend
+	// says that it is written. 0: the master's word is enough.
+	Replicas int
 }
 
 // New returns the ledger kept in rdb.

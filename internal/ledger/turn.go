@@ -280,7 +280,7 @@ func (t *Turn) index(n int64) int {
 // Intend writes down that the participants of some rows are about to be rung,
 // and may ring for the time given. Each row must be as it shall be recorded
 // while the answer is not known; its Intent.At is set here. Only those may be
-// rung for which written is true.
+// rung for which written is true. After an error nobody may be.
 //
 // It must come right before the request: a row with an intent is looked at and
 // not sent, until an answer says that it was surely not applied and the intent
@@ -306,7 +306,10 @@ func (t *Turn) Intend(ctx context.Context, ring time.Duration, rows ...Settlemen
 	for i := range rows {
 		rows[i].Row.Intent.At = time.UnixMilli(now)
 	}
-	return t.Record(ctx, rows...)
+	if written, err = t.Record(ctx, rows...); err != nil {
+		return nil, err
+	}
+	return written, t.l.confirmed(ctx, batchFence(t.batch.ID), callFence(t.call))
 }
 
 // LastChange is when participants of the call were last changed, by their keys:

@@ -38,6 +38,9 @@ type Options struct {
 	// HasPassword tells that the URL itself carries a password, which other
 	// users of the machine can read if it came by a flag.
 	HasPassword bool
+	// Replicas is how many replicas must have a write that others rely on, such
+	// as the intent to ring somebody, before it counts as written.
+	Replicas int
 }
 
 // String is the URL without user and password, fit for logs and errors.
@@ -49,22 +52,60 @@ func (o *Options) String() string { return o.shown }
 //	redis-sentinel://[user:password@]host:port[,host:port…][/db]?master=NAME[&tls=true]
 //	redis-cluster://[user:password@]host:port[,host:port…][?tls=true]
 //
+// Each can also have the option replicas=N.
+//
 // Its errors never repeat the URL, which may hold a password.
 func Parse(raw string) (*Options, error) {
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok {
 		return nil, errors.New("the Redis URL has no scheme: write redis://, rediss://, redis-sentinel:// or redis-cluster://")
 	}
+	rest, replicas, err := takeReplicas(rest)
+	if err != nil {
+		return nil, err
+	}
+	var o *Options
 	switch scheme = strings.ToLower(scheme); scheme {
 	case "redis", "rediss", "unix":
-		return parseSingle(scheme + "://" + rest)
+		o, err = parseSingle(scheme + "://" + rest)
 	case "redis-sentinel":
-		return parseMany(scheme, rest, "26379")
+		o, err = parseMany(scheme, rest, "26379")
 	case "redis-cluster":
-		return parseMany(scheme, rest, "6379")
+		o, err = parseMany(scheme, rest, "6379")
+	default:
+		err = errors.New("the Redis URL has an unknown scheme: write redis://, rediss://, redis-sentinel:// or redis-cluster://")
 	}
-	return nil, errors.New("the Redis URL has an unknown scheme: write redis://, rediss://, redis-sentinel:// or redis-cluster://")
+	if err != nil {
+		return nil, err
+	}
+	o.Replicas = replicas
+	return o, nil
 }
+
+// takeReplicas takes the option that is ours off the end of a URL.
+func takeReplicas(url string) (rest string, n int, err error) {
+	at := strings.LastIndexByte(url, '?')
+	if at < 0 {
+		return url, 0, nil
+	}
+	var others []string
+	for option := range strings.SplitSeq(url[at+1:], "&") {
+		value, ours := strings.CutPrefix(option, "replicas=")
+		if !ours {
+			others = append(others, option)
+			continue
+		}
+		if n, err = strconv.Atoi(value); err != nil || n < 0 || n > maxReplicas {
+			return "", 0, fmt.Errorf("the Redis URL's option replicas must be a number from 0 to %d", maxReplicas)
+		}
+	}
+	if rest = url[:at]; len(others) > 0 {
+		rest += "?" + strings.Join(others, "&")
+	}
+	return rest, n, nil
+}
+
+const maxReplicas = 9
 
 func parseSingle(raw string) (*Options, error) {
 	o, err := redis.ParseURL(raw)
@@ -130,7 +171,7 @@ func parseMany(scheme, rest, defaultPort string) (*Options, error) {
 				o.universal.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 			}
 		default:
-			return nil, errors.New("the Redis URL has an unknown option: it takes tls and, with Sentinel, master")
+			return nil, errors.New("the Redis URL has an unknown option: it takes tls, replicas and, with Sentinel, master")
 		}
 	}
 	switch {

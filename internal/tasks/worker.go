@@ -40,6 +40,10 @@ type WorkerConfig struct {
 	// ShutdownTimeout is how long Run waits for requests under way when it is
 	// told to end. It should be longer than Graph.Timeout. Default 40 s.
 	ShutdownTimeout time.Duration
+	// Replicas is how many replicas of Redis must have the intent to ring somebody
+	// before it is done; until they do, nobody is rung. 0: the master's word is
+	// enough, and a failover that loses the last writes can have somebody rung twice.
+	Replicas int
 	// SweepEvery is how often lost tasks are looked for. Default 15 s.
 	SweepEvery time.Duration
 	Metrics    prometheus.Registerer // default: a registry nobody reads
@@ -114,6 +118,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if w.queue, err = NewQueue(cfg.Redis); err != nil {
 		return nil, err
 	}
+	w.queue.Ledger.Replicas = cfg.Replicas
 	return w, nil
 }
 

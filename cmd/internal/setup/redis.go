@@ -32,3 +32,13 @@ func Redis(ctx context.Context, c *cli.Command, fs *cli.FlagSet, url string) (re
 	}
 	return redisconn.Open(ctx, url)
 }
+
+// Replicas is what the URL says of replicas that must confirm writes; see
+// tasks.WorkerConfig. The URL is one that Redis has accepted.
+func Replicas(url string) int {
+	o, err := redisconn.Parse(url)
+	if err != nil {
+		return 0
+	}
+	return o.Replicas
+}
