@@ -25,7 +25,7 @@ func TestTenThousandRows(t *testing.T) {
 	dir := t.TempDir()
 	mixedRoster(t, dir, "roster.csv", calls, perCall)
 	sim := startSim(t, dir, "--latency", "0s", "--ring", "0s", "--roster", "roster.csv")
-	fleet(t, 2, server, sim.url)
+	fleet(t, 2, server.URL(), sim.url)
 
 	var st batchStatus
 	must(t, 0, dir, []string{"ROLLCALL_REDIS=" + server.URL()}, "enqueue", "--wait", "--report", "report.csv", "--output", "json", "roster.csv").json(t, &st)
@@ -131,7 +131,7 @@ func TestEnqueueKilled(t *testing.T) {
 	for i := range kills {
 		// The later kills have a worker that takes tasks at the same time.
 		if i == kills/2 {
-			fleet(t, 1, server, sim.url)
+			fleet(t, 1, server.URL(), sim.url)
 		}
 		limit := 1 + rng.Int64N(whole*9/10)
 		tapped := newTap(t, server, limit)
@@ -177,7 +177,7 @@ func TestWorkerKilled(t *testing.T) {
 	dir := t.TempDir()
 	deleteRoster(t, dir, "roster.csv", calls, perCall)
 	sim := startSim(t, dir, "--latency", "20ms", "--ring", "0s", "--roster", "roster.csv")
-	workers := fleet(t, 2, server, sim.url, "--concurrency", "8")
+	workers := fleet(t, 2, server.URL(), sim.url, "--concurrency", "8")
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	waiting := start(t, dir, env, "enqueue", "--wait", "--report", "report.csv", "--output", "json", "roster.csv")
 	redistest.Eventually(t, time.Minute, "the batch is half done", func() bool {
@@ -222,7 +222,7 @@ func TestAllRowsFail(t *testing.T) {
 	server := redistest.StartServer(t)
 	dir := t.TempDir()
 	deleteRoster(t, dir, "roster.csv", calls, perCall)
-	fleet(t, 2, server, graph.URL)
+	fleet(t, 2, server.URL(), graph.URL)
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 
 	var st batchStatus

@@ -49,7 +49,7 @@ func TestTenThousandInvites(t *testing.T) {
 	inviteRoster(t, dir, "roster.csv", calls, perCall)
 	sim := startSim(t, dir, "--latency", "1ms", "--ring", fmt.Sprintf("2s-%ds", ring), "--decline", "0.03", "--no-answer", "0.02",
 		"--page-size", "100", "--roster", "roster.csv")
-	fleet(t, 1, server, sim.url)
+	fleet(t, 1, server.URL(), sim.url)
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	begun := time.Now()
 	must(t, 4, dir, env, "enqueue", "--wait", "--report", "report.csv", "roster.csv")
@@ -88,7 +88,7 @@ func TestKilledWhileRinging(t *testing.T) {
 	sim := startSim(t, dir, "--latency", "20ms", "--ring", "1s-5s", "--page-size", "100", "--roster", "roster.csv",
 		"--fault", "invite.lost=0.1", "--fault", "invite.unavailable=0.1", "--fault", "invite.reset=0.05")
 	args := []string{"--confirm-timeout", "10s", "--concurrency", "16", "--rate", "60"}
-	fleetOf := fleet(t, workers, server, sim.url, args...)
+	fleetOf := fleet(t, workers, server.URL(), sim.url, args...)
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	waiting := start(t, dir, env, "enqueue", "--wait", "--report", "report.csv", "roster.csv")
 	kills := 0
@@ -96,7 +96,7 @@ func TestKilledWhileRinging(t *testing.T) {
 		time.Sleep(2 * time.Second) // the faults' own clock, not a condition
 		n := rand.N(workers)
 		fleetOf[n].signal(os.Kill)
-		fleetOf[n] = fleet(t, 1, server, sim.url, args...)[0]
+		fleetOf[n] = fleet(t, 1, server.URL(), sim.url, args...)[0]
 	}
 	r := waiting.wait()
 	if r.status != 0 && r.status != 4 {

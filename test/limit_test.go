@@ -50,7 +50,7 @@ func TestThrottledFleet(t *testing.T) {
 	dir := t.TempDir()
 	deleteRoster(t, dir, "roster.csv", calls, perCall)
 	sim := startSim(t, dir, "--latency", "50ms", "--roster", "roster.csv", "--limit", "80/s")
-	fleet(t, 3, server, sim.url, "--max-attempts", "1")
+	fleet(t, 3, server.URL(), sim.url, "--max-attempts", "1")
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	must(t, 0, dir, env, "enqueue", "roster.csv")
 	redistest.Eventually(t, time.Minute, "half is done", func() bool {
@@ -91,13 +91,13 @@ func TestCeiling(t *testing.T) {
 	deleteRoster(t, dir, "roster.csv", calls, perCall)
 	sim := startSim(t, dir, "--latency", "50ms", "--roster", "roster.csv")
 	args := []string{"--rate", fmt.Sprint(rate)}
-	fleet(t, 2, server, sim.url, args...)
+	fleet(t, 2, server.URL(), sim.url, args...)
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	must(t, 0, dir, env, "enqueue", "roster.csv")
 	redistest.Eventually(t, time.Minute, "a third is done", func() bool {
 		return sim.state(t).Counters.Requests > calls*perCall/3
 	})
-	fleet(t, 2, server, sim.url, args...)
+	fleet(t, 2, server.URL(), sim.url, args...)
 	must(t, 0, dir, env, "enqueue", "--wait", "roster.csv")
 	all := sim.requests(t)
 	if len(all) != calls*perCall {

@@ -8,17 +8,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"rollcall/internal/redistest"
 )
 
 // tokenEnv gives a worker the token that the simulator takes.
 func tokenEnv() string { return "ROLLCALL_TOKEN_FILE=" + root + "/examples/simulator.token" }
 
 // fleet starts workers against a Graph, without HTTP servers.
-func fleet(t testing.TB, n int, server *redistest.Server, graph string, args ...string) []*process {
+func fleet(t testing.TB, n int, redisURL, graph string, args ...string) []*process {
 	t.Helper()
-	env := []string{"ROLLCALL_REDIS=" + server.URL(), tokenEnv(), "ROLLCALL_GRAPH_URL=" + graph, "ROLLCALL_HTTP="}
+	env := []string{"ROLLCALL_REDIS=" + redisURL, tokenEnv(), "ROLLCALL_GRAPH_URL=" + graph}
 	args = append([]string{"--http", "", "--log-level", "warn"}, args...)
 	all := make([]*process, n)
 	for i := range all {

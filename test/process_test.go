@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// longest bounds every process of a test.
+// longest bounds every process of a test, besides the time of a chaos run.
 const longest = 5 * time.Minute
 
 // command prepares one of the commands under test. It sees no more of the
@@ -60,7 +60,7 @@ func start(t testing.TB, dir string, env []string, name string, args ...string) 
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	ctx, cancel := context.WithTimeout(context.Background(), longest+*chaosDuration)
 	p := &process{t: t, name: name, cmd: command(ctx, dir, env, name, args...), cancel: cancel, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {

@@ -23,22 +23,26 @@ type simulator struct {
 	url string
 }
 
+// simParticipant is somebody on a roster of the simulator.
+type simParticipant struct {
+	ID       string `json:"id"`
+	Kind     string `json:"kind"`
+	Identity string `json:"identity"`
+}
+
 // simState is what the tests read of /_sim/state.
 type simState struct {
 	Calls map[string]struct {
-		Participants []struct {
-			ID       string `json:"id"`
-			Kind     string `json:"kind"`
-			Identity string `json:"identity"`
-		} `json:"participants"`
-		Ringing []string       `json:"ringing"`
-		Joined  []string       `json:"joined"`
-		Rings   map[string]int `json:"rings"`
+		Participants []simParticipant `json:"participants"`
+		Ringing      []string         `json:"ringing"`
+		Joined       []string         `json:"joined"`
+		Rings        map[string]int   `json:"rings"`
 	} `json:"calls"`
 	Counters struct {
 		Requests           int            `json:"requests"`
 		ByKind             map[string]int `json:"by_kind"`
 		ByStatus           map[string]int `json:"by_status"`
+		InFlight           int            `json:"in_flight"`
 		Overlaps           int            `json:"overlaps"`
 		SentWhileThrottled int            `json:"sent_while_throttled"`
 		RungAgain          int            `json:"rung_again"`

@@ -100,6 +100,7 @@ type Server struct {
 	socket string
 	args   []string
 	cmd    *exec.Cmd
+	admin  *redis.Client
 }
 
 // StartServer starts a real redis-server, or skips the test where there is
@@ -115,6 +116,7 @@ func StartServer(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	s := &Server{t: t, dir: dir, socket: filepath.Join(dir, "s"), args: args}
+	s.admin = s.Client(t)
 	t.Cleanup(func() {
 		s.Kill()
 		_ = os.RemoveAll(dir)
@@ -139,14 +141,13 @@ func (s *Server) Start() {
 		"--port", "0", "--unixsocket", s.socket, "--dir", s.dir, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning",
 	}, s.args...)
-	s.cmd = exec.Command("redis-server", args...)
+	s.cmd = command(args...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	rdb := client(s.t, s.URL())
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	for rdb.Ping(ctx).Err() != nil {
+	for s.admin.Ping(ctx).Err() != nil {
 		select {
 		case <-ctx.Done():
 			s.t.Fatal("redis-server did not answer within 20 s")
@@ -154,6 +155,8 @@ func (s *Server) Start() {
 		}
 	}
 }
+
+func command(args ...string) *exec.Cmd { return exec.Command("redis-server", args...) }
 
 // Kill ends the process at once, as a crash would.
 func (s *Server) Kill() {

@@ -1,0 +1,206 @@
+package test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/redistest"
+)
+
+// halfRoster writes a roster with as many people to remove as to ring, over some
+// calls, all of whom are there or come, and starts the simulator for it.
+func halfRoster(t testing.TB, dir string, calls, perCall int, args ...string) *simulator {
+	t.Helper()
+	writeFile(t, dir, "roster.csv", func(w io.Writer) {
+		_, _ = fmt.Fprintln(w, "action,call_id,participant_id,user_id")
+		for p := range perCall {
+			for c := range calls {
+				if p%2 == 0 {
+					_, _ = fmt.Fprintf(w, "delete,call-%03d,p-%03d-%03d,\n", c, c, p)
+				} else {
+					_, _ = fmt.Fprintf(w, "invite,call-%03d,,u-%03d-%03d\n", c, c, p)
+				}
+			}
+		}
+	})
+	return startSim(t, dir, append([]string{"--latency", "20ms", "--ring", "0s-1s", "--roster", "roster.csv"}, args...)...)
+}
+
+// carriedOut makes sure that all rows of halfRoster were carried out, each by one
+// request.
+func carriedOut(t testing.TB, st batchStatus, sim *simulator, rows int) {
+	t.Helper()
+	st.whole(t, rows)
+	if st.Outcomes["removed"] != rows/2 || st.Outcomes["joined"] != rows/2 {
+		t.Errorf("outcomes are %v", st.Outcomes)
+	}
+	state := sim.state(t)
+	rungOnce(t, state, rows/2)
+	if did, again := state.Counters.ByStatus["204"], state.Counters.ByStatus["404"]; did != rows/2 || again > 0 {
+		t.Errorf("%d deletes were sent for %d rows, and %d again", did, rows/2, again)
+	}
+}
+
+// half waits until half of the rows have their outcome.
+func half(t testing.TB, dir string, env []string, rows int) {
+	t.Helper()
+	redistest.Eventually(t, time.Minute, "half is done", func() bool {
+		r := run(t, dir, env, "batch", "status", "--output", "json")
+		if r.status != 0 {
+			return false
+		}
+		var st batchStatus
+		r.json(t, &st)
+		return st.Rows-st.Pending > rows/2
+	})
+}
+
+// TestTLS runs a batch over TLS, as a user that may do no more than is needed.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	const calls, perCall = 4, 10
+	dir := t.TempDir()
+	certificate(t, dir)
+	_, port, _ := net.SplitHostPort(redistest.FreeAddr(t))
+	server := redistest.StartServer(t, "--tls-port", port, "--tls-auth-clients", "no",
+		"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"), "--tls-ca-cert-file", filepath.Join(dir, "cert.pem"))
+	admin := server.Client(t)
+	for _, acl := range [][]any{
+		{"acl", "setuser", "rollcall", "on", ">pa55 word", "~rollcall:*", "~asynq:*", "&asynq:cancel", "+@all", "-@admin", "-@dangerous", "+info"},
+		{"acl", "setuser", "default", "off"},
+	} {
+		if err := admin.Do(t.Context(), acl...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sim := halfRoster(t, dir, calls, perCall)
+	url := "rediss://rollcall:pa55%20word@127.0.0.1:" + port + "/0"
+	trust := "SSL_CERT_FILE=" + filepath.Join(dir, "cert.pem")
+	env := []string{"ROLLCALL_REDIS=" + url, trust, tokenEnv(), "ROLLCALL_GRAPH_URL=" + sim.url}
+	worker := start(t, dir, env, "worker", "--http", "")
+	var st batchStatus
+	must(t, 0, dir, env, "enqueue", "--wait", "--report", "report.csv", "--output", "json", "roster.csv").json(t, &st)
+	carriedOut(t, st, sim, calls*perCall)
+	for _, args := range [][]string{{"list"}, {"status"}, {"report"}, {"retry", st.Batch}, {"cancel", st.Batch}} {
+		must(t, 0, dir, env, "batch", args...)
+	}
+	// Nothing is refused to this user, and nothing is wrong with the policy.
+	if said := worker.err.String(); strings.Contains(said, "level=WARN") || strings.Contains(said, "level=ERROR") {
+		t.Errorf("the worker says:\n%s", said)
+	}
+	// Whom it does not trust it does not talk to.
+	r := must(t, 1, dir, env[:1], "batch", "list")
+	if !strings.Contains(r.stderr, "certificate") || strings.Contains(r.stderr, "pa55") {
+		t.Errorf("without the certificate it says %q", r.stderr)
+	}
+	r = must(t, 1, dir, []string{strings.Replace(env[0], "pa55", "wrong", 1), trust}, "batch", "list")
+	if !strings.Contains(r.stderr, "WRONGPASS") || strings.Contains(r.stderr, "wrong%20word") {
+		t.Errorf("with a wrong password it says %q", r.stderr)
+	}
+}
+
+// certificate writes a certificate that signs itself, and its key.
+func certificate(t testing.TB, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "redis of a test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: private}} {
+		writeFile(t, dir, name, func(w io.Writer) { _ = pem.Encode(w, block) })
+	}
+}
+
+// TestSentinelFailover kills the master in the middle of a batch. What is known
+// of those who ring is on the replica before they do.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	const calls, perCall = 20, 100
+	redis := redistest.StartSentinels(t)
+	dir := t.TempDir()
+	sim := halfRoster(t, dir, calls, perCall, "--limit", "200/s")
+	url := redis.URL() + "&replicas=1"
+	env := []string{"ROLLCALL_REDIS=" + url}
+	workers := fleet(t, 2, url, sim.url)
+	waiting := start(t, dir, env, "enqueue", "--wait", "--output", "json", "roster.csv")
+	half(t, dir, env, calls*perCall)
+	redis.Master.Kill()
+	killed := time.Now()
+	before := sim.state(t).Counters.Requests
+	redistest.Eventually(t, time.Minute, "work goes on", func() bool { return sim.state(t).Counters.Requests > before+50 })
+	t.Logf("back at work %.1f s after the master was killed", time.Since(killed).Seconds())
+	redis.Master.Start() // a replica of the other from now on
+	r := waiting.wait()
+	if r.status != 0 {
+		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
+	}
+	var st batchStatus
+	r.json(t, &st)
+	carriedOut(t, st, sim, calls*perCall)
+	saidOnce(t, workers...)
+}
+
+// saidOnce makes sure that a worker told of trouble with Redis once, not once a
+// task.
+func saidOnce(t testing.TB, workers ...*process) {
+	t.Helper()
+	for i, p := range workers {
+		said := p.err.String()
+		if n := strings.Count(said, "\n"); n > 15 {
+			t.Errorf("worker %d has written %d lines:\n%s", i, n, last(said, 3000))
+		}
+	}
+}
+
+// TestClusterReshard moves the slots of a queue, of a call and of the batch to
+// other nodes of a cluster while their batch runs.
+func TestClusterReshard(t *testing.T) {
+	t.Parallel()
+	const calls, perCall = 20, 100
+	redis := redistest.StartCluster(t, 3)
+	dir := t.TempDir()
+	sim := halfRoster(t, dir, calls, perCall, "--limit", "200/s")
+	env := []string{"ROLLCALL_REDIS=" + redis.URL()}
+	workers := fleet(t, 2, redis.URL(), sim.url)
+	waiting := start(t, dir, env, "enqueue", "--wait", "--output", "json", "roster.csv")
+	half(t, dir, env, calls*perCall)
+	var list []batchStatus
+	must(t, 0, dir, env, "batch", "list", "--output", "json").json(t, &list)
+	for _, key := range []string{"asynq:{rollcall-default}:pending", "rollcall:{c:/call-003}:latest", "rollcall:{b:" + list[0].Batch + "}:meta"} {
+		if n := redis.MoveSlot(key); n == 0 {
+			t.Errorf("the slot of %s was empty: the test tests nothing", key)
+		}
+	}
+	r := waiting.wait()
+	if r.status != 0 {
+		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
+	}
+	var st batchStatus
+	r.json(t, &st)
+	carriedOut(t, st, sim, calls*perCall)
+	saidOnce(t, workers...)
+}
