@@ -397,6 +397,9 @@ func (c *chaos) judge() {
 			late++
 		}
 	}
+	if late > 0 {
+		c.t.Errorf("%d requests were sent more than a second into a pause", late)
+	}
 	c.t.Logf("%d rows: %v; wrong %d; rung again %d, overlaps %d; requests %v, %v; inside a pause for more than a second: %d", sum(outcomes), outcomes, wrong,
 		state.Counters.RungAgain, state.Counters.Overlaps, state.Counters.ByKind, state.Counters.ByStatus, late)
 }

@@ -13,11 +13,21 @@ import (
 	"rollcall/internal/redistest"
 )
 
-// TestRedisOutage takes Redis away for eight seconds while 100 requests are under
-// way. None of them is made again, and work goes on when it is back.
+// TestRedisOutage takes Redis away while 100 requests are under way: for less than
+// claims live, and for longer than the queue's leases. None of them is made
+// again, and work goes on when it is back.
 func TestRedisOutage(t *testing.T) {
 	t.Parallel()
-	const calls, perCall, outage = 100, 12, 8 * time.Second
+	for _, outage := range []time.Duration{8 * time.Second, 35 * time.Second} {
+		t.Run(outage.String(), func(t *testing.T) {
+			t.Parallel()
+			testRedisOutage(t, outage)
+		})
+	}
+}
+
+func testRedisOutage(t *testing.T, outage time.Duration) {
+	const calls, perCall = 100, 12
 	server := redistest.StartServer(t)
 	dir := t.TempDir()
 	deleteRoster(t, dir, "roster.csv", calls, perCall)

@@ -46,15 +46,19 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 		t.tenant = w.cfg.Tenant
 	}
 	queue, _ := asynq.GetQueueName(ctx)
+	id, _ := asynq.GetTaskID(ctx)
 	looking := queue == lookQueue
 	err = w.run(t, looking)
+	if ctx.Err() != nil {
+		w.giveBack(queue, id)
+		return err
+	}
 	var back *comeBack
 	wait, away := sentAway(err)
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &back):
-		id, _ := asynq.GetTaskID(ctx)
 		if back.ringing && !looking && w.queue.lookLater(w.hard, at, id, back.after) == nil {
 			return nil
 		}

@@ -94,9 +94,7 @@ func (w *Worker) recoverOnce(ctx context.Context, now time.Time, queues map[stri
 		}
 		for _, z := range queues[queue].note(now, seen) {
 			id, _ := z.Member.(string)
-			back, err := putbackScript.Run(ctx, w.cfg.Redis,
-				[]string{queueKey(queue, "lease"), queueKey(queue, "active"), queueKey(queue, "pending"), queueKey(queue, "t:"+id)},
-				id, strconv.FormatFloat(z.Score, 'f', -1, 64)).Int()
+			back, err := w.putBack(ctx, queue, id, z.Score)
 			if err != nil {
 				return n, err
 			}
@@ -104,6 +102,29 @@ func (w *Worker) recoverOnce(ctx context.Context, now time.Time, queues map[stri
 		}
 	}
 	return n, nil
+}
+
+// putBack puts a task back whose lease is still as it was seen. It tells how many
+// were, 1 or 0.
+func (w *Worker) putBack(ctx context.Context, queue, id string, lease float64) (int, error) {
+	return putbackScript.Run(ctx, w.cfg.Redis,
+		[]string{queueKey(queue, "lease"), queueKey(queue, "active"), queueKey(queue, "pending"), queueKey(queue, "t:"+id)},
+		id, strconv.FormatFloat(lease, 'f', -1, 64)).Int()
+}
+
+// giveBack puts a task of this worker's back whose lease ran out while Redis was
+// away: asynq leaves it to be found by others. If they have found it already, or
+// if this fails, nothing is lost.
+func (w *Worker) giveBack(queue, id string) {
+	ctx, cancel := context.WithTimeout(w.hard, beatsEvery)
+	defer cancel()
+	lease, err := w.cfg.Redis.ZScore(ctx, queueKey(queue, "lease"), id).Result()
+	if err == nil && lease < float64(time.Now().Unix()) {
+		_, err = w.putBack(ctx, queue, id, lease)
+	}
+	if err != nil {
+		w.log.Debug("a task whose lease ran out was not given back", "error", err)
+	}
 }
 
 // queueKey is a key of asynq's, whose version is pinned for that.
