@@ -12,6 +12,7 @@ const (
 	keyBatches = "rollcall:batches" // sorted set: batch by time of creation
 	keyOpen    = "rollcall:open"    // sorted set: batches not known to be finished
 	keySeq     = "rollcall:seq"     // sequence numbers given out so far
+	keyAlive   = "rollcall:alive"   // what Alive writes
 )
 
 func metaKey(batch string) string   { return "rollcall:{b:" + batch + "}:meta" }

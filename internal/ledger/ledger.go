@@ -12,6 +12,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -40,6 +41,12 @@ type Ledger struct {
 
 // New returns the ledger kept in rdb.
 func New(rdb redis.UniversalClient) *Ledger { return &Ledger{rdb: rdb} }
+
+// Alive makes sure that Redis takes writes. One that is full, cannot save or is a
+// replica answers, but takes none.
+func (l *Ledger) Alive(ctx context.Context) error {
+	return wrap(l.rdb.Set(ctx, keyAlive, 1, time.Minute).Err())
+}
 
 func wrap(err error) error {
 	if err == nil {

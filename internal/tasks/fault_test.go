@@ -3,7 +3,9 @@ package tasks
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -245,4 +247,35 @@ func TestSweepRacesRetry(t *testing.T) {
 	w.work()
 	w.finish(b)
 	w.wantOutcomes(b, ledger.Removed, ledger.Removed, ledger.Removed)
+}
+
+// TestFullRedis: a Redis that takes nothing is not asked again without a rest, and
+// when it takes writes again the work is done.
+func TestFullRedis(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.StartServer(t).Client(t)
+	w := newWorld(t, rdb, graphsim.Config{AutoCalls: true})
+	b := w.enqueue(deletes(20, 2))
+	rdb.ConfigSet(t.Context(), "maxmemory", "1")
+	var said strings.Builder // slog's handlers write one line at a time
+	stop := w.work(func(c *WorkerConfig) { c.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+	calls := func() int {
+		info := rdb.InfoMap(t.Context(), "stats").Val()["Stats"]
+		n, err := strconv.Atoi(info["total_commands_processed"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before, from := calls(), time.Now()
+	time.Sleep(2 * time.Second) // what is measured, not a condition
+	if each := float64(calls()-before) / time.Since(from).Seconds(); each > 100 {
+		t.Errorf("a full Redis is asked %.0f times a second", each)
+	}
+	rdb.ConfigSet(t.Context(), "maxmemory", "0")
+	w.wantRemoved(b, 20)
+	stop()
+	if text := said.String(); strings.Count(text, "takes no writes") != 1 || strings.Count(text, "level=ERROR") != 1 {
+		t.Errorf("it says:\n%s", text)
+	}
 }

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 // v0.26.0 retries the writes of finished tasks with a context that is already
 // cancelled, so after a moment without Redis they would never be written, and
 // every one of those tasks would run again two minutes later.
+//
+// It also rests after an error: asynq asks for the next task again at once, and a
+// Redis that is full, or a replica, refuses as quickly as it is asked.
 type steady struct {
 	redis.UniversalClient
 }
@@ -22,13 +26,24 @@ const scriptLimit = 10 * time.Second
 func (s steady) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	return s.UniversalClient.EvalSha(ctx, sha1, keys, args...)
+	return rested(ctx, s.UniversalClient.EvalSha(ctx, sha1, keys, args...))
 }
 
 func (s steady) Eval(ctx context.Context, script string, keys []string, args ...any) *redis.Cmd {
 	ctx, cancel := detach(ctx)
 	defer cancel()
-	return s.UniversalClient.Eval(ctx, script, keys, args...)
+	return rested(ctx, s.UniversalClient.Eval(ctx, script, keys, args...))
+}
+
+// rest is what a refused script takes at least.
+const rest = 200 * time.Millisecond
+
+func rested(ctx context.Context, cmd *redis.Cmd) *redis.Cmd {
+	// Without the script is how its text is asked for.
+	if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+		every(ctx, rest)
+	}
+	return cmd
 }
 
 func detach(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -21,7 +21,7 @@ func (t *trouble) set(w *Worker, err error, begins, ends string) {
 }
 
 func (w *Worker) redisTrouble(err error) {
-	w.away.set(w, err, "Redis does not answer: work waits for it", "Redis answers again")
+	w.away.set(w, err, "Redis does not answer, or takes no writes: work waits for it", "Redis answers again")
 }
 
 func (w *Worker) tokenTrouble(err error) {

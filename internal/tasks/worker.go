@@ -80,7 +80,7 @@ type Worker struct {
 	// drop what it does. They outlive any single call, as the worker does.
 	quit, hard context.Context
 	running    atomic.Bool
-	away       trouble // Redis did not answer the last time it was asked
+	away       trouble // Redis did not take the last thing it was given
 	stuck      trouble // the last outcome could not be written
 	noIntent   trouble // nor the last intent
 	noToken    trouble // the last row that wanted a token got none
@@ -132,7 +132,7 @@ func orDefault[T int | time.Duration](v, d T) T {
 // scope is what Graph throttles as one. The case of a tenant does not matter.
 func (w *Worker) scope(tenant string) string { return w.cfg.App + "/" + strings.ToLower(tenant) }
 
-// Ready tells whether Redis answered lately, takes outcomes, and tasks are taken.
+// Ready tells whether Redis answers and takes writes, outcomes too, and tasks are taken.
 func (w *Worker) Ready() bool {
 	return w.running.Load() && !w.away.on.Load() && !w.stuck.on.Load() && w.quit.Err() == nil
 }
@@ -207,11 +207,11 @@ func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
 // panicWait is until a task is run again whose handler panicked.
 const panicWait = 10 * time.Second
 
-// watchRedis notes whether Redis answers.
+// watchRedis notes whether Redis answers and takes writes.
 func (w *Worker) watchRedis(ctx context.Context) {
 	for every(ctx, time.Second) {
 		pctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		err := w.cfg.Redis.Ping(pctx).Err()
+		err := w.queue.Ledger.Alive(pctx)
 		cancel()
 		if ctx.Err() != nil {
 			return
