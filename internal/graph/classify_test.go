@@ -1,11 +1,14 @@
 package graph
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // graphError is an error body as Graph writes it.
@@ -60,6 +63,7 @@ func TestClassify(t *testing.T) {
 		{"error is no object", 400, `{"error":"invalid_request"}`, Refused, "", false},
 		{"error in an array", 400, `[{"error":{"code":"x"}}]`, Refused, "", false},
 		{"code is null", 400, `{"error":{"code":null,"message":null}}`, Refused, "", false},
+		{"a name with a dot", 404, `{"error.code":"8522"}`, NotFound, "", false},
 		{"details before the code", 400, `{"error":{"details":[{"code":"a"},[1]],"code":"b"}}`, Refused, "b", false},
 	}
 	for _, tt := range tests {
@@ -128,16 +132,55 @@ func FuzzParseErrorBody(f *testing.F) {
 	for _, seed := range []string{
 		"", "{", graphError("8522", "Call not found."), `{"error":{"code":1e3}}`, `{"error":{"error":{"code":"x"}}}`,
 		`{"error":[[[{}]]],"x":{}}`, strings.Repeat(`{"a":`, 40), strings.Repeat(`[`, 300), `{"error":{"code":"\ud800\u0000"}}`,
-		"<html>", `{"error":{"code":"a","code":"b"`, "\xff\xfe{}",
+		"<html>", `{"error":{"code":"a","code":"b"`, "\xff\xfe{}", `{"error":{"code":" 9997 "},"x":[{"error":{"code":1}}]}`,
+		`{"error.code":"8522"}`, `{"error":{"innerError.request-id":"r"}}`, `{"ERROR":{"Message":-1.5e+7,"innererror":{"request-ID":"r"}}}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d := parseErrorBody(body)
 		for _, s := range []string{d.Code, d.Message, d.RequestID} {
-			if strings.ContainsAny(s, "\n\r\x00\x1b") || len(s) > 1024 {
-				t.Errorf("not one short line: %q", s)
+			if strings.ContainsAny(s, "\n\r\x00\x1b\u2028\u2029") || !utf8.ValidString(s) {
+				t.Errorf("not one line: %q", s)
 			}
 		}
+		if len(d.Code) > 64 || len(d.Message) > 1024 || len(d.RequestID) > 128 {
+			t.Errorf("too long: %+v", d)
+		}
+		e := classify(OpDelete, &answer{status: http.StatusNotFound, body: body}, time.Time{})
+		if gone := e.Kind == CallNotFound; gone != (d.Code == "8522" || d.Code == "9997") || !gone && e.Kind != NotFound {
+			t.Errorf("code %q is %v", d.Code, e.Kind)
+		}
+		// encoding/json must see the same where it sees anything. It folds more
+		// letters than parseErrorBody, and knows no depth.
+		if !json.Valid(body) || bytes.Contains(body, []byte(`\u`)) || bytes.ContainsFunc(body, func(r rune) bool { return r >= utf8.RuneSelf }) ||
+			bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) >= maxDepth {
+			return
+		}
+		var want struct {
+			Error struct {
+				Code, Message scalar
+				InnerError    struct {
+					RequestID scalar `json:"request-id"`
+				}
+			}
+		}
+		_ = json.Unmarshal(body, &want) // of a wrong type: goes on
+		if d != (errorDetail{printable(string(want.Error.Code), 64), printable(string(want.Error.Message), 1024), printable(string(want.Error.InnerError.RequestID), 128)}) {
+			t.Errorf("%q became %+v, want %+v", body, d, want)
+		}
 	})
+}
+
+// scalar is the last string or number that stood in a place.
+type scalar string
+
+func (s *scalar) UnmarshalJSON(b []byte) error {
+	switch {
+	case b[0] == '"':
+		return json.Unmarshal(b, (*string)(s))
+	case b[0] == '-' || '0' <= b[0] && b[0] <= '9':
+		*s = scalar(b)
+	}
+	return nil
 }

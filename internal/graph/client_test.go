@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 	"testing"
 )
@@ -131,6 +133,53 @@ func TestArgumentsThatCannotBeSent(t *testing.T) {
 	if before, _ := w.counts(); before != 0 {
 		t.Errorf("%d requests were sent", before)
 	}
+}
+
+// FuzzAddress: whatever the ids are, they cannot lead elsewhere.
+func FuzzAddress(f *testing.F) {
+	for _, ids := range [][2]string{{"c", "p"}, {"a/b c+é%", "p:1"}, {"..", "."}, {"%2e%2e", "..%2f"}, {"", "?x=1"}, {"#", "\x00\xff\r\n"},
+		{"//evil.example", "http://evil.example/"}, {"\\", ";x=1"}, {"@evil.example", ":80"}} {
+		f.Add(ids[0], ids[1])
+	}
+	var clients []*Client
+	for _, base := range []string{"https://graph.example", "http://127.0.0.1:8089/a%2Fb/beta/"} {
+		c, err := New(Config{BaseURL: base, Tokens: tokenFunc(staticToken)})
+		if err != nil {
+			f.Fatal(err)
+		}
+		clients = append(clients, c)
+	}
+	_, refusal := clients[0].address(OpDelete, "")
+	f.Fuzz(func(t *testing.T, call, participant string) {
+		for _, c := range clients {
+			u, err := c.address(OpDelete, "calls", call, "participants", participant)
+			if err != nil {
+				bad := func(id string) bool { return id == "" || id == "." || id == ".." }
+				if KindOf(err) != Invalid || err.Error() != refusal.Error() || !bad(call) && !bad(participant) {
+					t.Errorf("%q, %q: %v", call, participant, err)
+				}
+				continue
+			}
+			if u.Scheme != c.base.Scheme || u.Host != c.base.Host || u.User != nil || u.Opaque != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+				t.Errorf("%q, %q lead to %s", call, participant, u)
+			}
+			// As it goes over the wire, and as a server reads that.
+			uri := u.RequestURI()
+			if again, err := url.Parse(u.String()); err != nil || *again != *u || path.Clean(uri) != uri {
+				t.Errorf("%q, %q: %s is read as %v, %v", call, participant, u, again, err)
+			}
+			rest, ok := strings.CutPrefix(uri, strings.TrimRight(c.base.EscapedPath(), "/")+"/communications/")
+			parts := strings.Split(rest, "/")
+			if !ok || len(parts) != 4 {
+				t.Fatalf("%q, %q: %s", call, participant, uri)
+			}
+			for i, want := range []string{"calls", call, "participants", participant} {
+				if got, err := url.PathUnescape(parts[i]); err != nil || got != want {
+					t.Errorf("segment %d is %q, %v, want %q", i, got, err, want)
+				}
+			}
+		}
+	})
 }
 
 func TestSuccesses(t *testing.T) {

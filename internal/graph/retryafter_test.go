@@ -2,6 +2,7 @@ package graph
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,13 @@ func FuzzParseRetryAfter(f *testing.F) {
 		d, ok := ParseRetryAfter(header, now)
 		if d < 0 || d > MaxRetryAfter || !ok && d != 0 {
 			t.Errorf("ParseRetryAfter(%q) = %v, %v", header, d, ok)
+		}
+		// Whole seconds are what they say, and nothing is longer an hour later.
+		if n, err := strconv.ParseUint(header, 10, 32); err == nil && (!ok || d != min(time.Duration(n)*time.Second, MaxRetryAfter)) {
+			t.Errorf("ParseRetryAfter(%q) = %v, %v", header, d, ok)
+		}
+		if later, still := ParseRetryAfter(header, now.Add(time.Hour)); still != ok || later > d {
+			t.Errorf("ParseRetryAfter(%q) = %v, an hour later %v", header, d, later)
 		}
 	})
 }

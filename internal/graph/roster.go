@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -51,8 +52,29 @@ type Roster struct {
 }
 
 type wirePage struct {
-	Value    *[]wireParticipant `json:"value"`
-	NextLink string             `json:"@odata.nextLink"`
+	Value    *wireEntries `json:"value"`
+	NextLink string       `json:"@odata.nextLink"`
+}
+
+// wireEntries are the entries of one page, no more than a roster may have: read
+// as they come, empty ones would take a hundred times the room of their body.
+type wireEntries []wireParticipant
+
+// UnmarshalJSON reads an array.
+func (l *wireEntries) UnmarshalJSON(b []byte) error {
+	*l = wireEntries{}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if tok, err := dec.Token(); err != nil || tok != json.Delim('[') {
+		return errBody
+	}
+	for dec.More() {
+		var w wireParticipant
+		if len(*l) == maxParticipants || dec.Decode(&w) != nil {
+			return errBody
+		}
+		*l = append(*l, w)
+	}
+	return nil
 }
 
 type wireParticipant struct {

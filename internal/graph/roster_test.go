@@ -1,9 +1,11 @@
 package graph
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -101,23 +103,85 @@ func TestNextLinksThatAreNotFollowed(t *testing.T) {
 	}
 }
 
+// TestRosterTooLong has more people than can be in a call.
+func TestRosterTooLong(t *testing.T) {
+	const each = maxParticipants/2 - 1
+	n := 0
+	c, w := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+		n++
+		_, _ = fmt.Fprintf(w, `{"value":[%s],"@odata.nextLink":"http://%s%s?%d"}`, entries(n*each, each), r.Host, r.URL.Path, n)
+	})
+	r, err := c.Participants(t.Context(), "", "c")
+	if err != nil || r.Complete || r.Capped || len(r.Participants) != 3*each {
+		t.Errorf("%d entries, complete %v, %v", len(r.Participants), r.Complete, err)
+	}
+	if before, _ := w.counts(); before != 3 {
+		t.Errorf("%d requests", before)
+	}
+}
+
+// TestPageOfNothing: entries that are nearly free to send must not cost hundreds
+// of times as much to read.
+func TestPageOfNothing(t *testing.T) {
+	for _, tt := range []struct {
+		entry   string
+		n       int
+		refused bool
+	}{{"{}", maxParticipants, false}, {"{}", maxParticipants + 1, true}, {"null", maxParticipants + 1, true}, {"7", 1 << 21, true}, {"{}", 1 << 20, true}} {
+		body := `{"value":[` + strings.Repeat(tt.entry+",", tt.n-1) + tt.entry + `]}`
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		list, _, whole, err := parsePage([]byte(body))
+		runtime.ReadMemStats(&after)
+		if (err != nil) != tt.refused || whole || len(list) > 0 {
+			t.Errorf("%d of %s: %d entries, whole: %v, %v", tt.n, tt.entry, len(list), whole, err)
+		}
+		if taken := (after.TotalAlloc - before.TotalAlloc) >> 20; taken > 100 {
+			t.Errorf("%d of %s took %d MiB", tt.n, tt.entry, taken)
+		}
+	}
+}
+
 func FuzzParsePage(f *testing.F) {
 	for _, seed := range []string{`{"value":[]}`, `{"value":[{"id":"p","info":{"identity":{"user":{"id":"u"}}}}],"@odata.nextLink":"x"}`,
 		`{"value":null}`, `{"value":[null]}`, `{"value":[{"id":"p","info":{"identity":{"user":7,"phone":[]}}}]}`, "", "[]",
-		`{"value":[{"id":"p","removedState":{}}]}`} {
+		`{"value":[{"id":"p","removedState":{}}]}`, `{"value":[],"@odata.nextLink":"https://graph.example:443/v1.0/x?$skip=1"}`,
+		`{"value":[{"id":"p"},{}],"@odata.nextLink":"//evil.example/"}`, `{"id":"o","status":"Running","resultInfo":{"code":1e9,"message":"m"}}`} {
 		f.Add([]byte(seed))
 	}
+	c, err := New(Config{BaseURL: "https://graph.example", Tokens: tokenFunc(staticToken)})
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		list, _, whole, err := parsePage(body)
-		if err != nil && (whole || list != nil) {
+		list, next, whole, err := parsePage(body)
+		if err != nil && (whole || list != nil || next != "") {
 			t.Error("an error with a result")
 		}
 		for _, p := range list {
 			if p.ID == "" {
 				t.Error("an entry without id")
 			}
+			for _, i := range p.Identities {
+				if i.Kind == "" && i.ID == "" {
+					t.Errorf("nobody in %+v", p)
+				}
+			}
 		}
-		_, _ = parseOperation(body)
+		// Only a list that names all its entries is whole.
+		var page struct{ Value []json.RawMessage }
+		if json.Unmarshal(body, &page) == nil && err == nil && (whole != (len(list) == len(page.Value)) || len(list) > len(page.Value)) {
+			t.Errorf("%d of %d entries, whole: %v", len(list), len(page.Value), whole)
+		}
+		if u, err := c.follow(c.base, next); err == nil {
+			host, port, _ := strings.Cut(strings.ToLower(u.Host), ":")
+			if u.Scheme != "https" || host != "graph.example" || port != "" && port != "443" || u.User != nil || u.Opaque != "" {
+				t.Errorf("follows %q", next)
+			}
+		}
+		if op, _ := parseOperation(body); len(op.Status) > 64 || len(op.Result.Message) > 2048 {
+			t.Errorf("too long: %+v", op)
+		}
 	})
 }
 

@@ -112,6 +112,8 @@ func TestBadFiles(t *testing.T) {
 		{"semicolons", strings.ReplaceAll(head+"delete,c d,u,,,\n", ",", ";"), Options{}, []string{"r.csv:2:2: call_id: has white space inside: write"}},
 		{"positions after dropped columns", "row,source," + head + "1,f.csv:2,delete,c,u/v,,,\n", Options{}, []string{"r.csv:2:5: user_id: has one of"}},
 		{"cap", head + strings.Repeat("x,c,u,,,\n", 5), Options{MaxErrors: 2}, []string{"r.csv:2:1: action: not a", "r.csv:3:1: action: not a", "+3"}},
+		{"why the file is of no use, over the cap", head + strings.Repeat("x,c,u,,,\n", 5) + "delete,c,5\" u,,,\n", Options{MaxErrors: 2, SkipInvalid: true},
+			[]string{"r.csv:2:1: action: not a", "r.csv:3:1: action: not a", "r.csv:7:3: user_id: a quote inside", "+3"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -64,7 +64,7 @@ func (in *Input) Check(ctx context.Context, o Options) (*Summary, error) {
 		},
 		unusable: func(_ int, errs []Error) error {
 			fatal = true
-			list.add(errs...)
+			list.addFile(errs...)
 			return nil
 		},
 	}

@@ -29,11 +29,23 @@ var foreign = []struct{ magic, message string }{
 	{"\x1f\x8b", "compressed twice: unpack it once"},
 }
 
-// decode returns the text of a file as UTF-8, without byte order mark. What
-// is wrong with the content is a contentError, here or on reading; other
-// errors are those of raw.
-func decode(raw io.Reader) (io.Reader, error) {
-	br := bufio.NewReaderSize(raw, readSize)
+// freeUnpacked is how far a packed file is unpacked, in bytes, whatever its
+// ratio: to read that much takes a second or two, and small files that repeat
+// themselves are not rare.
+const freeUnpacked = 64 << 20
+
+// decode returns the text of a file as UTF-8, without byte order mark. A packed
+// file must not unpack to more than ratio times its size. What is wrong with
+// the content is a contentError, here or on reading; other errors are those of
+// raw.
+func decode(raw io.Reader, ratio int64) (io.Reader, error) {
+	// What is read ahead counts as well, which is in the file's favour.
+	var packed, unpacked int64
+	br := bufio.NewReaderSize(readerFunc(func(p []byte) (int, error) {
+		n, err := raw.Read(p)
+		packed += int64(n)
+		return n, err
+	}), readSize)
 	head, err := peek(br, 8)
 	if err != nil {
 		return nil, err
@@ -45,6 +57,9 @@ func decode(raw io.Reader) (io.Reader, error) {
 		}
 		br = bufio.NewReaderSize(readerFunc(func(p []byte) (int, error) {
 			n, err := zr.Read(p)
+			if unpacked += int64(n); unpacked > freeUnpacked && unpacked > packed*ratio {
+				return 0, errBomb(ratio)
+			}
 			return n, gzipError(err)
 		}), readSize)
 		if head, err = peek(br, 8); err != nil {
@@ -92,6 +107,12 @@ func gzipError(err error) error {
 func errTooLarge(limit int64) error {
 	return contentError(fmt.Sprintf(
 		"the input is larger than %s unpacked: split it (a small file that unpacks to this much is no roster)", size(limit)))
+}
+
+// errBomb is for a packed file over Limits.Ratio.
+func errBomb(ratio int64) error {
+	return contentError(fmt.Sprintf("unpacks to more than %d times its size, as hardly a roster does: "+
+		"if it is one, unpack it and enqueue the unpacked file", ratio))
 }
 
 // sniff looks at the beginning of a file's text and returns the delimiter of

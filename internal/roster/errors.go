@@ -39,7 +39,7 @@ func (e Error) Error() string {
 
 // InvalidError says that the input cannot be used as it is.
 type InvalidError struct {
-	Errors []Error `json:"errors"` // the first ones, in the order of the input
+	Errors []Error `json:"errors"` // the first ones and, of each unusable file, one; in the order of the input
 	More   int     `json:"more"`   // how many were left out
 }
 
@@ -90,7 +90,8 @@ type contentError string
 
 func (e contentError) Error() string { return string(e) }
 
-// errorList collects problems up to a cap and counts the rest.
+// errorList collects problems up to a cap and counts the rest. Why a file is of
+// no use is not left out for the rows before it, with which it may be all right.
 type errorList struct {
 	max    int
 	errors []Error
@@ -101,6 +102,16 @@ func (l *errorList) add(errs ...Error) {
 	n := max(0, min(len(errs), l.max-len(l.errors)))
 	l.errors = append(l.errors, errs[:n]...)
 	l.more += len(errs) - n
+}
+
+// addFile adds the problems of a file that is of no use, one at least.
+func (l *errorList) addFile(errs ...Error) {
+	if len(l.errors) < l.max {
+		l.add(errs...)
+		return
+	}
+	l.errors = append(l.errors, errs[0])
+	l.add(errs[1:]...)
 }
 
 // byColumn orders the problems of one row.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -13,7 +14,8 @@ import (
 )
 
 // FuzzReader reads anything. It must end in a summary or an InvalidError, both
-// passes must agree, and what was rejected must be written and read again.
+// passes must agree, ids must be fit for an address, and what was rejected must
+// be written and read again.
 func FuzzReader(f *testing.F) {
 	for _, text := range []string{
 		"", one, two, head + "delete,c,u,,,\ndelete,c\nx,y,z,,,\n", one + "\"", one + "a\"b,c,d\n",
@@ -47,8 +49,20 @@ func FuzzReader(f *testing.F) {
 		var out bytes.Buffer
 		rejects := NewRejects(&out, sum.Files)
 		row := func(r Record) error {
-			if good++; r.Change.Row != good || len(r.Change.Keys()) == 0 || r.Change.CallID == "" || r.Change.Action == 0 {
-				t.Errorf("row %d: %+v", good, r.Change)
+			c := r.Change
+			if good++; c.Row != good || len(c.Keys()) == 0 || c.CallID == "" || c.Action == 0 || c.Action == Invite && c.Kind == NoIdentity {
+				t.Errorf("row %d: %+v", good, c)
+			}
+			for _, id := range []string{c.TenantID, c.CallID, c.ParticipantID, c.ID, c.ReplacesCallID} {
+				if len(id) > maxID || id == "." || id == ".." || strings.ContainsAny(id, "/\\?#% \t\r\n\x00") || !utf8.ValidString(id) {
+					t.Errorf("row %d has the id %q", good, id)
+				}
+			}
+			if c.Kind == Phone && !isPhone(c.ID) || utf8.RuneCountInString(c.DisplayName) > maxDisplayName {
+				t.Errorf("row %d: %+v", good, c)
+			}
+			if len(r.Cells) != len(sum.Files[0].Columns) || r.Line < 2 {
+				t.Errorf("row %d at line %d has %d cells", good, r.Line, len(r.Cells))
 			}
 			return nil
 		}
@@ -77,17 +91,19 @@ func readAgain(t *testing.T, text []byte, want int64) {
 }
 
 func checkErrors(t *testing.T, errs []Error) {
-	if len(errs) == 0 {
-		t.Error("invalid, but no error")
+	if len(errs) == 0 || len(errs) > defaultMaxErrors+1 {
+		t.Errorf("invalid, but %d errors", len(errs))
 	}
 	for _, e := range errs {
-		if (e.Line == 0) != (e.Column == 0) || e.Message == "" || !utf8.ValidString(e.Message) {
+		// The longest have a column's name, cut.
+		if (e.Line == 0) != (e.Column == 0) || e.Message == "" || len(e.Message) > 1<<10 || !utf8.ValidString(e.Message) || strings.ContainsAny(e.Message, "\n\r\x00") {
 			t.Errorf("error %+v", e)
 		}
 	}
 }
 
-// FuzzHeader makes schemas of any column names.
+// FuzzHeader makes schemas of any column names. With the columns that options
+// stand in for, a header must do without them.
 func FuzzHeader(f *testing.F) {
 	for _, names := range []string{
 		"action,call_id,user_id", "Operation,Call ID,OBJECT-ID,note", "user_id,object_id", "", ",,,", "a_c-t i\u00a0on,callid,phone number",
@@ -118,12 +134,16 @@ func FuzzHeader(f *testing.F) {
 		if _, errs := s.Change(make([]string, len(columns))); len(errs) == 0 {
 			t.Error("a blank row is good")
 		}
+		extra, values := s.StandIns()
+		if _, err := NewSchema(slices.Concat(columns, extra), Options{}); err != nil || len(values) != len(extra) {
+			t.Errorf("with %q: %v", extra, err)
+		}
 		union, index := UnionColumns([]File{{Columns: columns}, {Columns: columns}})
-		if len(union) != len(columns) || len(index[1]) != len(columns) {
-			t.Errorf("the union of a header with itself: %q", union)
+		if !slices.Equal(union, columns) || !slices.Equal(index[0], index[1]) || len(index[0]) != len(columns) {
+			t.Errorf("the union of a header with itself: %q, %v", union, index)
 		}
 		for i, name := range columns {
-			if l := label(name, i+1); l == "" || !utf8.ValidString(l) || strings.ContainsAny(l, "\n\r\x00") {
+			if l := label(name, i+1); l == "" || utf8.RuneCountInString(l) > 41 || !utf8.ValidString(l) || strings.ContainsAny(l, "\n\r\x00") {
 				t.Errorf("label %q", l)
 			}
 		}

@@ -221,6 +221,55 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
+// packed repeats text until it is at least n bytes, as a gzip file of many
+// members: to pack one of them again and again would take as long as the test.
+func packed(text string, n int) io.Reader {
+	const once = 1 << 20
+	member := gz(strings.Repeat(text, once/len(text)+1))
+	var all []io.Reader
+	for range n/once + 1 {
+		all = append(all, strings.NewReader(member))
+	}
+	return io.MultiReader(all...)
+}
+
+// TestBomb unpacks what is all one row: it must stop soon.
+func TestBomb(t *testing.T) {
+	const row = "delete,5b6e2c1a-7d5f-4b8e-9a61-000000000001,u,,,\n"
+	r, err := decode(packed(row, 4<<30), Limits{}.withDefaults().Ratio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, r)
+	if n < freeUnpacked-readSize || n > freeUnpacked {
+		t.Errorf("unpacked %d bytes", n)
+	}
+	const want = "unpacks to more than 200 times its size, as hardly a roster does: if it is one, unpack it and enqueue the unpacked file"
+	if err != contentError(want) { //nolint:errorlint // returned as it is
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+// TestBigPacked has the roster that was found to unpack to most: ids in sequence,
+// and a long note that is the same in all rows. It is no bomb.
+func TestBigPacked(t *testing.T) {
+	note := strings.Repeat("the quick brown fox jumps over the lazy dog ", 23)
+	var text strings.Builder
+	for i := 0; text.Len() < 1<<20; i++ {
+		fmt.Fprintf(&text, "delete,5b6e2c1a-7d5f-4b8e-9a61-000000000001,u-%07d,%s\n", i, note)
+	}
+	if size := len(gz(text.String())); text.Len() < 100*size {
+		t.Errorf("%d bytes become %d, which is no test", text.Len(), size)
+	}
+	r, err := decode(packed(text.String(), 2*freeUnpacked), Limits{}.withDefaults().Ratio)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, r); err != nil || n < 2*freeUnpacked {
+		t.Errorf("unpacked %d bytes, %v", n, err)
+	}
+}
+
 func BenchmarkCheck(b *testing.B) {
 	const n = 100_000
 	in := big(b, n, "action,call_id,user_id,display_name,note", "invite,5b6e2c1a-7d5f-4b8e-9a61-000000000001,"+

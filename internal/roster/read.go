@@ -102,7 +102,7 @@ func (f *fileReader) read(ctx context.Context, src *source) (textSum, error) {
 	if err != nil {
 		return textSum{}, err
 	}
-	text, err := decode(raw)
+	text, err := decode(raw, p.o.Limits.Ratio)
 	if err != nil {
 		return textSum{}, err
 	}

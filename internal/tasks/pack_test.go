@@ -134,9 +134,10 @@ func FuzzCheckBatchID(f *testing.F) {
 		if (CheckBatchID(s) == nil) != (form.MatchString(s) && len(s) == batchIDLen) {
 			t.Errorf("%q: %v", s, CheckBatchID(s))
 		}
-		id := Identity{Key: s, Options: roster.Options{CallID: s}}
-		if err := CheckBatchID(id.BatchID()); err != nil || id.BatchID() != id.BatchID() || id.BatchID() == (Identity{Key: s + "x", Options: id.Options}).BatchID() {
-			t.Errorf("the key %q makes %s, %v", s, id.BatchID(), err)
+		o := roster.Options{CallID: s}
+		id, same, other := Identity{Key: s, Options: o}.BatchID(), Identity{Key: s, Options: o}.BatchID(), Identity{Key: s + "x", Options: o}.BatchID()
+		if err := CheckBatchID(id); err != nil || id != same || id == other {
+			t.Errorf("the key %q makes %s, then %s, another %s: %v", s, id, same, other, err)
 		}
 	})
 }
