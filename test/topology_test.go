@@ -77,10 +77,11 @@ func TestTLS(t *testing.T) {
 	server := redistest.StartServer(t, "--tls-port", port, "--tls-auth-clients", "no",
 		"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"), "--tls-ca-cert-file", filepath.Join(dir, "cert.pem"))
 	admin := server.Client(t)
-	for _, acl := range [][]any{
-		{"acl", "setuser", "rollcall", "on", ">pa55 word", "~rollcall:*", "~asynq:*", "&asynq:cancel", "+@all", "-@admin", "-@dangerous", "+info"},
-		{"acl", "setuser", "default", "off"},
-	} {
+	rule := []any{"acl", "setuser", "rollcall", "on", ">pa55 word"}
+	for _, word := range accessRule(t) {
+		rule = append(rule, word)
+	}
+	for _, acl := range [][]any{rule, {"acl", "setuser", "default", "off"}} {
 		if err := admin.Do(t.Context(), acl...).Err(); err != nil {
 			t.Fatal(err)
 		}

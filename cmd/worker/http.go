@@ -2,7 +2,10 @@ package main
 
 import (
 	"html/template"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -10,14 +13,15 @@ import (
 	"rollcall/internal/ledger"
 )
 
-// pages is what the worker's HTTP server shows.
+// pages is what the worker's HTTP server shows. Nothing can be changed by it.
 type pages struct {
+	address string // as it was asked for
 	ready   func() bool
 	metrics *prometheus.Registry
 	ledger  *ledger.Ledger
 }
 
-func (p *pages) handler() http.Handler {
+func (p *pages) handler(at net.Addr) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -29,7 +33,51 @@ func (p *pages) handler() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", p.batches)
-	return mux
+	return p.guard(at, mux)
+}
+
+// probes are for machines, which may know the worker by any name.
+var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
+
+// guard refuses what no page needs, and tells browsers to keep answers to
+// themselves. On a loopback address it also refuses names that are not this
+// machine's: a web page whose name somebody's DNS suddenly leads here would be
+// allowed to read what it gets.
+func (p *pages) guard(at net.Addr, next http.Handler) http.Handler {
+	tcp, _ := at.(*net.TCPAddr)
+	local := tcp != nil && tcp.IP.IsLoopback()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			h.Set("Allow", "GET, HEAD")
+			text(w, http.StatusMethodNotAllowed, "only GET and HEAD\n")
+		case local && !probes[r.URL.Path] && !p.known(hostOf(r.Host)):
+			text(w, http.StatusMisdirectedRequest, "ask for it by address, or as localhost\n")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// known tells whether a host is surely meant for this worker: an address, which
+// no DNS can lead elsewhere, localhost, or what --http names.
+func (p *pages) known(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || strings.EqualFold(host, "localhost") || host != "" && strings.EqualFold(host, hostOf(p.address))
+}
+
+// hostOf takes the port and an address's brackets off.
+func hostOf(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
+	}
+	return strings.Trim(hostport, "[]")
 }
 
 func text(w http.ResponseWriter, status int, body string) {
@@ -57,7 +105,5 @@ func (p *pages) batches(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_ = batchesPage.Execute(w, list)
 }

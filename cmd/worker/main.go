@@ -46,7 +46,8 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	defer rdb.Close()
+	// It is left to the end of the process to close it: where Redis did not let the
+	// queue end in time, that still listens, and would not survive it.
 	if err := checkPolicy(ctx, rdb, log); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func run(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	reg := prometheus.NewRegistry()
-	cfg.Metrics = reg
+	cfg.Metrics, cfg.Replicas = reg, setup.Replicas(*redisURL)
 	w, err := tasks.NewWorker(cfg)
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	return runWorker(ctx, w, *drain, listener, &pages{ready: w.Ready, metrics: reg, ledger: ledger.New(rdb)})
+	return runWorker(ctx, w, *drain, listener, &pages{address: *httpAddr, ready: w.Ready, metrics: reg, ledger: ledger.New(rdb)})
 }
 
 // listen opens the HTTP server's address. A second worker on a machine finds
@@ -106,7 +107,7 @@ func runWorker(ctx context.Context, w *tasks.Worker, drain bool, listener net.Li
 	drained := false
 	g.Go(func() error { defer stop(); return w.Run(gctx) })
 	if listener != nil {
-		g.Go(func() error { return setup.Serve(gctx, listener, p.handler(), 30*time.Second) })
+		g.Go(func() error { return setup.Serve(gctx, listener, p.handler(listener.Addr()), 30*time.Second) })
 	}
 	if drain {
 		g.Go(func() error { defer stop(); drained = waitDrained(gctx, w); return nil })

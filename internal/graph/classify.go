@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // maxErrorBody caps what is read of the body of an error, in bytes.
@@ -112,7 +113,8 @@ func walkObject(dec *json.Decoder, path []string, leaf func([]string, string)) b
 		if !isKey {
 			return tok == json.Delim('}')
 		}
-		at := append(slices.Clip(path), key)
+		// Doubled, the dots of a name cannot pass for those between names.
+		at := append(slices.Clip(path), strings.ReplaceAll(key, ".", ".."))
 		tok, err = dec.Token()
 		if err != nil {
 			return false
@@ -149,7 +151,7 @@ func skipArray(dec *json.Decoder) bool {
 // printable makes one short line of a text that came over the wire.
 func printable(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\u2028' || r == '\u2029' {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r

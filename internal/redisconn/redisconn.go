@@ -52,13 +52,17 @@ func (o *Options) String() string { return o.shown }
 //	redis-sentinel://[user:password@]host:port[,host:port…][/db]?master=NAME[&tls=true]
 //	redis-cluster://[user:password@]host:port[,host:port…][?tls=true]
 //
-// Each can also have the option replicas=N.
+// Each can also have the option replicas=N, and sentinels that want a password of
+// their own sentinel_user and sentinel_password.
 //
 // Its errors never repeat the URL, which may hold a password.
 func Parse(raw string) (*Options, error) {
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok {
 		return nil, errors.New("the Redis URL has no scheme: write redis://, rediss://, redis-sentinel:// or redis-cluster://")
+	}
+	if strings.Contains(rest, "#") { // nothing of what follows would count, a part of a password perhaps
+		return nil, errUnreadable
 	}
 	rest, replicas, err := takeReplicas(rest)
 	if err != nil {
@@ -166,12 +170,17 @@ func parseMany(scheme, rest, defaultPort string) (*Options, error) {
 		switch v := values[0]; {
 		case name == "master" && !o.cluster:
 			o.universal.MasterName = v
+		case name == "sentinel_user" && !o.cluster:
+			o.universal.SentinelUsername = v
+		case name == "sentinel_password" && !o.cluster:
+			o.universal.SentinelPassword = v
+			o.HasPassword = true
 		case name == "tls":
 			if v == "true" || v == "1" {
 				o.universal.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 			}
 		default:
-			return nil, errors.New("the Redis URL has an unknown option: it takes tls, replicas and, with Sentinel, master")
+			return nil, errors.New("the Redis URL has an unknown option: it takes tls, replicas and, with Sentinel, master, sentinel_user and sentinel_password")
 		}
 	}
 	switch {

@@ -26,6 +26,7 @@ func TestParse(t *testing.T) {
 		"redis-cluster://a?tls=true":                        "redis-cluster://a",
 		"redis-sentinel://a?master=m&tls=1":                 "redis-sentinel://a?master=m",
 		"redis-sentinel://a?master=m&replicas=1":            "redis-sentinel://a?master=m",
+		"redis-sentinel://x@a?master=m&sentinel_password=s": "redis-sentinel://a?master=m",
 		"redis://host/1?replicas=2":                         "redis://host:6379/1",
 	} {
 		o, err := redisconn.Parse(url)

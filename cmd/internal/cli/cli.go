@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -87,6 +88,9 @@ var errHelp = errors.New("help was printed")
 // Main runs a command as the process: os.Args, environment, standard streams,
 // SIGINT and SIGTERM as the end of ctx. It does not return.
 func Main(run func(ctx context.Context, c *Command) error) {
+	// net/http writes there what a server sends beyond the end of an answer, which
+	// may name people or repeat the token.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	c := &Command{Args: os.Args[1:], Env: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	go func() {

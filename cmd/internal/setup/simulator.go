@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"rollcall/internal/graph/graphsim"
@@ -22,6 +24,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, wri
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(os.Stderr, "", log.LstdFlags), // the standard one is closed by cli.Main
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

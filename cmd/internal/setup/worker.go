@@ -5,6 +5,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -82,10 +85,16 @@ func (f *WorkerFlags) Config(ctx context.Context, c *cli.Command, rdb redis.Univ
 	}
 	cfg := f.base(rdb, cmp.Or(tenant, c.Env("AZURE_TENANT_ID")), log)
 	cfg.Graph = graph.Config{BaseURL: *f.graphURL, Cloud: cloud}
+	if err := checkFileNames(c.Env); err != nil {
+		return cfg, err
+	}
 	if file := c.Env("ROLLCALL_TOKEN_FILE"); file != "" {
 		cfg.App = "token-file"
 		cfg.Graph.Tokens = graph.FileTokens(file)
 		cfg.Graph.AllowPlainHTTP = true
+		if plain(*f.graphURL) {
+			log.Warn("the token crosses the network in clear, as --graph-url is http and not on this machine: use https for any token that matters")
+		}
 	} else {
 		if cfg.Tenant == "" {
 			return cfg, cli.Usagef("the worker needs a tenant and credentials: set AZURE_TENANT_ID (or --tenant-id), AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or ROLLCALL_TOKEN_FILE")
@@ -98,6 +107,28 @@ func (f *WorkerFlags) Config(ctx context.Context, c *cli.Command, rdb redis.Univ
 		return cfg, fmt.Errorf("no token for Graph: %w", err)
 	}
 	return cfg, nil
+}
+
+// checkFileNames refuses secrets that stand where the name of their file belongs:
+// the error about a file that is not there would show them.
+func checkFileNames(env func(string) string) error {
+	for _, name := range [...]string{"ROLLCALL_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"} {
+		// A token begins with {" in base64; a certificate has lines, or is long.
+		if v := env(name); strings.HasPrefix(v, "eyJ") || strings.Contains(v, "\n") || len(v) > 1024 {
+			return cli.Usagef("%s must name a file; it seems to hold what should be in that file", name)
+		}
+	}
+	return nil
+}
+
+// plain tells whether a URL leads over a network without TLS.
+func plain(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || !strings.EqualFold(u.Scheme, "http") {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return !strings.EqualFold(u.Hostname(), "localhost") && (err != nil || !addr.IsLoopback())
 }
 
 // Simulated makes the configuration of a worker against a simulator.
