@@ -186,12 +186,7 @@ func TestWorkerKilled(t *testing.T) {
 	if r := workers[0].signal(os.Kill); r.status != -1 {
 		t.Fatalf("the worker ended by itself, with %d", r.status)
 	}
-	r := waiting.wait()
-	if r.status != 0 {
-		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
-	}
-	var st batchStatus
-	r.json(t, &st)
+	st := finished(t, waiting)
 	st.whole(t, calls*perCall)
 	// What the dead one had deleted and not recorded is found gone.
 	if st.Outcomes["removed"]+st.Outcomes["already_removed"] != calls*perCall {

@@ -53,7 +53,7 @@ var troubles = []struct {
 // schedule deals out the kinds of trouble as from a pack of cards, one every one
 // to three seconds, so that each of them comes, and many overlap.
 func schedule(seed uint64, run time.Duration, workers int) []trouble {
-	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a schedule that repeats is what is wanted
+	rng := rand.New(rand.NewPCG(seed, 0))
 	var all []trouble
 	var pack []int
 	for at := time.Second; at < run; at += time.Second + time.Duration(rng.Int64N(int64(2*time.Second))) {

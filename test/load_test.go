@@ -39,6 +39,17 @@ type batchStatus struct {
 	Outcomes map[string]int `json:"outcomes"`
 }
 
+// finished waits for an 'enqueue --wait --output json' that must end well.
+func finished(t testing.TB, waiting *process) (st batchStatus) {
+	t.Helper()
+	r := waiting.wait()
+	if r.status != 0 {
+		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
+	}
+	r.json(t, &st)
+	return st
+}
+
 // whole makes sure that every row of the batch has an outcome.
 func (b batchStatus) whole(t testing.TB, rows int) {
 	t.Helper()

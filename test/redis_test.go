@@ -46,12 +46,7 @@ func testRedisOutage(t *testing.T, outage time.Duration) {
 	back := time.Now()
 	redistest.Eventually(t, time.Minute, "work goes on", func() bool { return sim.state(t).Counters.Requests > before })
 	took := time.Since(back)
-	r := waiting.wait()
-	if r.status != 0 {
-		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
-	}
-	var st batchStatus
-	r.json(t, &st)
+	st := finished(t, waiting)
 	st.whole(t, calls*perCall)
 	state := sim.state(t)
 	t.Logf("%d requests were under way; two workers used %s of processor time in %s; back at work after %.1f s; %d requests for %d rows",
@@ -148,12 +143,7 @@ func TestRollingRestart(t *testing.T) {
 		all[who] = fleet(t, 1, server.URL(), sim.url, args...)[0]
 		restarts++
 	}
-	r := waiting.wait()
-	if r.status != 0 {
-		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
-	}
-	var st batchStatus
-	r.json(t, &st)
+	st := finished(t, waiting)
 	carriedOut(t, st, sim, calls*perCall)
 	t.Logf("%d restarts", restarts)
 	if restarts < workers {

@@ -155,12 +155,7 @@ func TestSentinelFailover(t *testing.T) {
 	redistest.Eventually(t, time.Minute, "work goes on", func() bool { return sim.state(t).Counters.Requests > before+50 })
 	t.Logf("back at work %.1f s after the master was killed", time.Since(killed).Seconds())
 	redis.Master.Start() // a replica of the other from now on
-	r := waiting.wait()
-	if r.status != 0 {
-		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
-	}
-	var st batchStatus
-	r.json(t, &st)
+	st := finished(t, waiting)
 	carriedOut(t, st, sim, calls*perCall)
 	saidOnce(t, workers...)
 }
@@ -196,12 +191,7 @@ func TestClusterReshard(t *testing.T) {
 			t.Errorf("the slot of %s was empty: the test tests nothing", key)
 		}
 	}
-	r := waiting.wait()
-	if r.status != 0 {
-		t.Fatalf("enqueue --wait: exit status %d\n%s", r.status, r.stderr)
-	}
-	var st batchStatus
-	r.json(t, &st)
+	st := finished(t, waiting)
 	carriedOut(t, st, sim, calls*perCall)
 	saidOnce(t, workers...)
 }
