@@ -383,3 +383,32 @@ func TestFastCeiling(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedWithoutRedis: Graph refuses while Redis is away. When it is back the
+// others know of the pause, as long as it lasts.
+func TestRefusedWithoutRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.StartServer(t)
+	hears, other := New(server.Client(t), 0, 32), New(server.Client(t), 0, 32)
+	for _, l := range []*Limiter{hears, other} {
+		if err := use(t.Context(), l, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.Kill()
+	const wait = 10 * time.Second
+	at := time.Now()
+	if _, _, err := hears.Refused(t.Context(), "s", 0, wait, true); err == nil {
+		t.Fatal("Redis was told: the test tests nothing")
+	}
+	server.Start()
+	rdb := server.Client(t)
+	redistest.Eventually(t, wait, "Redis knows of the pause", func() bool {
+		until, _ := rdb.HGet(t.Context(), key("s"), "until").Int64()
+		return until > at.Add(wait-time.Second).UnixMicro()
+	})
+	var paused *PausedError
+	if err := use(t.Context(), other, 0); !errors.As(err, &paused) || paused.Left > wait-time.Since(at)+time.Second {
+		t.Errorf("another process: %v, %s after the refusal", err, time.Since(at))
+	}
+}

@@ -44,8 +44,9 @@ type line struct {
 	answer  float64 // seconds that answers take, on average of late
 	stats   Stats
 
-	asking bool
-	asked  *question
+	asking  bool
+	asked   *question
+	telling bool // Redis is being told of a pause it did not take
 }
 
 type caller struct {
@@ -337,6 +338,19 @@ func (l *line) refused(ctx context.Context, ago, wait time.Duration) (left time.
 	l.mu.Lock()
 	l.pause(time.Now().Add(here))
 	l.mu.Unlock()
+	left, first, err = l.tell(ctx, ago, wait)
+	if err != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !l.telling {
+			l.telling = true
+			go l.tellOn(ctx, time.Now().Add(-ago))
+		}
+	}
+	return left, first, err
+}
+
+func (l *line) tell(ctx context.Context, ago, wait time.Duration) (left time.Duration, first bool, err error) {
 	left, first, err = l.store.refused(ctx, ago, wait, l.ceiling)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -346,6 +360,31 @@ func (l *line) refused(ctx context.Context, ago, wait time.Duration) (left time.
 	}
 	return left, first, err
 }
+
+// tellOn tells the others of a pause that Redis did not take, until it does or the
+// pause is over: when Redis is back, they would send into it.
+func (l *line) tellOn(ctx context.Context, sent time.Time) {
+	var told time.Time
+	for {
+		l.mu.Lock()
+		// Another refusal may have made it longer meanwhile.
+		until := l.until
+		l.telling = time.Now().Before(until) && until.Sub(told) > 2*jitter && ctx.Err() == nil
+		on := l.telling
+		l.mu.Unlock()
+		if !on {
+			return
+		}
+		if _, _, err := l.tell(ctx, time.Since(sent), time.Until(until)); err == nil {
+			told = until
+		} else {
+			_ = sleep(ctx, tellEvery)
+		}
+	}
+}
+
+// tellEvery is how often that is tried.
+const tellEvery = 20 * time.Millisecond
 
 // question is what several callers ask Redis at once: how long the pause is.
 type question struct {

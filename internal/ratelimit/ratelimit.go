@@ -88,7 +88,9 @@ func (l *Limiter) line(scope string) *line {
 // without it, or with a time of 0, the pause is 1 s, and doubles each time that
 // Graph refuses again soon. A longer pause that already runs stays. The first
 // refusal of a request sent after the last pause also cuts the rate. It returns
-// how long the scope is now paused, and whether this was such a first one.
+// how long the scope is now paused, and whether this was such a first one. With
+// an error Redis did not take it: until it does, or ctx ends, it is told again, and
+// only this process waits.
 func (l *Limiter) Refused(ctx context.Context, scope string, ago, wait time.Duration, known bool) (left time.Duration, first bool, err error) {
 	if wait = min(wait, MaxPause); !known || wait <= 0 {
 		wait = -1

@@ -91,9 +91,8 @@ func (w *Worker) after(r graph.Result) {
 		w.log.Warn("Graph asks to wait for an hour or more: an hour it is")
 	}
 	left, first, err := w.limiter.Refused(w.hard, w.scope(r.Tenant), time.Since(r.Started), r.RetryAfter, r.HasRetryAfter)
-	if err != nil {
-		w.log.Warn("Graph throttles, but the fleet could not be told", "error", err)
-		return
+	if w.hard.Err() == nil {
+		w.tellTrouble(err)
 	}
 	if first {
 		w.log.Info("Graph throttles: all workers wait", "seconds", left.Seconds())

@@ -36,6 +36,11 @@ func (w *Worker) writeTrouble(err error) {
 	w.stuck.set(w, err, "outcomes cannot be written: they wait for Redis", "outcomes are written again")
 }
 
+// tellTrouble is about a pause. The limiter goes on trying to tell the others.
+func (w *Worker) tellTrouble(err error) {
+	w.untold.set(w, err, "Graph throttles, and only this worker knows: the others are told when Redis takes it", "the fleet hears of pauses again")
+}
+
 // intentTrouble is about the word that somebody will be rung, which replicas may
 // have to have, too.
 func (w *Worker) intentTrouble(err error) {

@@ -83,6 +83,7 @@ type Worker struct {
 	away       trouble // Redis did not take the last thing it was given
 	stuck      trouble // the last outcome could not be written
 	noIntent   trouble // nor the last intent
+	untold     trouble // the last pause is not known to others
 	noToken    trouble // the last row that wanted a token got none
 	lost       nameSet // batches that the ledger does not know
 }
