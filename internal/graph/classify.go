@@ -39,13 +39,7 @@ func classify(op string, a *answer, now time.Time) *Error {
 	if e.RequestID == "" {
 		e.RequestID = detail.RequestID
 	}
-	if value := a.header.Get("Retry-After"); value != "" {
-		// A date is by the server's clock, so it is compared with the server's.
-		if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
-			now = date
-		}
-		e.RetryAfter, e.HasRetryAfter = ParseRetryAfter(value, now)
-	}
+	e.RetryAfter, e.HasRetryAfter = a.retryAfter(now)
 	switch s := a.status; {
 	case s == http.StatusTooManyRequests:
 		e.Kind = Throttled
@@ -60,10 +54,25 @@ func classify(op string, a *answer, now time.Time) *Error {
 	case s == http.StatusRequestTimeout || s >= 500:
 		// 408 comes from gateways too, which cannot know how far Graph got.
 		e.Kind = Temporary
+	case s < http.StatusBadRequest && op == OpInvite:
+		// "See other" is what comes after something was done.
+		e.Kind = BadAnswer
 	default:
 		e.Kind = Refused
 	}
 	return e
+}
+
+// retryAfter is how long an answer that is no success asks to wait.
+func (a *answer) retryAfter(now time.Time) (time.Duration, bool) {
+	if a.ok() {
+		return 0, false
+	}
+	// A date is by the server's clock, so it is compared with the server's.
+	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		now = date
+	}
+	return ParseRetryAfter(a.header.Get("Retry-After"), now)
 }
 
 func requestID(h http.Header) string { return printable(h.Get("Request-Id"), 128) }

@@ -78,19 +78,24 @@ func (c *Client) attempt(ctx context.Context, r call, fresh bool) (*answer, erro
 		return nil, &Error{Kind: kind, Op: r.op, ClientRequestID: clientRequestID, Err: err}
 	}
 	a := &answer{status: resp.StatusCode, header: resp.Header, clientRequestID: clientRequestID}
+	result.Status = a.status
+	if a.status == http.StatusTooManyRequests {
+		// The wait has begun, however long the body takes.
+		result.RetryAfter, result.HasRetryAfter = a.retryAfter(time.Now())
+		result.Duration = time.Since(started)
+		c.after(result)
+	}
 	limit := c.maxBody
 	if !a.ok() {
 		limit = min(limit, maxErrorBody)
 	}
 	a.body, a.bodyErr = readBody(resp.Body, limit)
 	a.forget(token)
-	result.Status = a.status
-	result.Duration = time.Since(started)
-	if !a.ok() {
-		e := classify(r.op, a, time.Now())
-		result.RetryAfter, result.HasRetryAfter = e.RetryAfter, e.HasRetryAfter
+	if a.status != http.StatusTooManyRequests {
+		result.RetryAfter, result.HasRetryAfter = a.retryAfter(time.Now())
+		result.Duration = time.Since(started)
+		c.after(result)
 	}
-	c.after(result)
 	return a, nil
 }
 

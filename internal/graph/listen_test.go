@@ -74,3 +74,28 @@ func TestCallerEndsBeforeSending(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestSlowRefusal: that Graph asks to wait is known when its header is there, not
+// only when its body is.
+func TestSlowRefusal(t *testing.T) {
+	rest := make(chan struct{})
+	told := make(chan Result, 1)
+	c, _ := newClient(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusTooManyRequests)
+		w.(http.Flusher).Flush()
+		<-rest
+	}, func(cfg *Config) { cfg.After = func(r Result) { told <- r } })
+	done := make(chan error, 1)
+	go func() { _, err := c.Remove(t.Context(), "", "c", "p"); done <- err }()
+	if r := <-told; r.Status != http.StatusTooManyRequests || r.RetryAfter != 7*time.Second {
+		t.Errorf("%+v", r)
+	}
+	close(rest)
+	if err := <-done; KindOf(err) != Throttled {
+		t.Error(err)
+	}
+	if len(told) > 0 {
+		t.Error("it is told twice")
+	}
+}
