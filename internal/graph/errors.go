@@ -22,8 +22,8 @@ const (
 	Unauthorized
 	// Forbidden: 403. Not applied.
 	Forbidden
-	// Refused: any other 4xx, and a redirect, which is never followed. Not
-	// applied, and no use to repeat.
+	// Refused: any other 4xx, and a redirect of anything but an invitation; none is
+	// ever followed. Not applied, and no use to repeat.
 	Refused
 	// Temporary: 5xx, and 408. It may have been applied.
 	Temporary
@@ -35,7 +35,8 @@ const (
 	NotSent
 	// NoToken: the token source failed. Not applied.
 	NoToken
-	// BadAnswer: a 2xx whose body is needed and makes no sense.
+	// BadAnswer: a 2xx whose body is needed and makes no sense, or an invitation's
+	// redirect. It may have been applied.
 	BadAnswer
 	// Invalid: the arguments cannot be sent. Nothing was.
 	Invalid

@@ -219,10 +219,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		_, err1 := c.Participants(t.Context(), "", "c")
 		_, err2 := c.Remove(t.Context(), "", "c", "p")
 		_, err3 := c.Invite(t.Context(), "", "c", Invitation{Participants: []Invitee{{Kind: User, ID: "u"}}})
-		for _, err := range []error{err1, err2, err3} {
-			if KindOf(err) != Refused {
-				t.Errorf("%d: %v", status, err)
-			}
+		// Whether an invitation was taken before it is not known.
+		if KindOf(err1) != Refused || KindOf(err2) != Refused || KindOf(err3) != BadAnswer {
+			t.Errorf("%d: %v, %v, %v", status, err1, err2, err3)
 		}
 	}
 }

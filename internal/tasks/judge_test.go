@@ -113,8 +113,8 @@ func TestAnswers(t *testing.T) {
 		{name: "507", answer: answer{status: 507}, invite: ledger.Exhausted, remove: ledger.Exhausted},
 		{name: "500 huge", answer: answer{status: 500, body: huge}, invite: ledger.Exhausted, remove: ledger.Exhausted},
 		{name: "400 huge", answer: answer{status: 400, body: huge}, invite: ledger.Rejected, remove: ledger.Rejected},
-		{name: "302", answer: answer{status: 302, header: map[string]string{"Location": "/elsewhere"}}, invite: ledger.Rejected, remove: ledger.Rejected},
-		{name: "307", answer: answer{status: 307, header: map[string]string{"Location": "http://127.0.0.1:1/"}}, invite: ledger.Rejected, remove: ledger.Rejected},
+		{name: "302", answer: answer{status: 302, header: map[string]string{"Location": "/elsewhere"}}, invite: ledger.Exhausted, remove: ledger.Rejected},
+		{name: "307", answer: answer{status: 307, header: map[string]string{"Location": "http://127.0.0.1:1/"}}, invite: ledger.Exhausted, remove: ledger.Rejected},
 		{name: "reset", answer: answer{cut: true}, invite: ledger.Exhausted, remove: ledger.Exhausted},
 	}
 	redisClient := redistest.Any(t)
