@@ -15,9 +15,9 @@ const (
 	// next ones are under way, and a burst would come of it.
 	life     = 50 * time.Millisecond
 	slowLife = 0.1
-	// nearlyOver is a pause that is waited out in any case: by another clock it is
-	// over already.
-	nearlyOver = 10 * time.Millisecond
+	// nearlyOver is a pause that is waited out in any case: by another clock, or if
+	// Redis' answer to it had not been held up, it is over already.
+	nearlyOver = 30 * time.Millisecond
 )
 
 // Slot is the right to send one request at a time.
@@ -64,6 +64,8 @@ func (s *Slot) Wait(ctx context.Context) error {
 		// This process may have been refused meanwhile.
 		if left := s.line.left(); left > nearlyOver {
 			return &PausedError{Left: left}
+		} else if err := sleep(ctx, left); err != nil {
+			return err
 		}
 		// A question is asked after another, at worst.
 		if time.Since(s.at) <= s.line.life()+2*away {
