@@ -34,6 +34,9 @@ type Ledger struct {
 	// ClaimLife is how long a claim holds without being renewed; it is renewed
 	// three times in that time. DefaultClaimLife if zero.
 	ClaimLife time.Duration
+	// Linger is for how long after a claim ran out what was sent under it may
+	// still be done: other changes to the participant wait as long.
+	Linger time.Duration
 	// Replicas is how many replicas of Redis must have an intent before Intend
 	// says that it is written. 0: the master's word is enough.
 	Replicas int
@@ -42,10 +45,10 @@ type Ledger struct {
 // New returns the ledger kept in rdb.
 func New(rdb redis.UniversalClient) *Ledger { return &Ledger{rdb: rdb} }
 
-// Alive makes sure that Redis takes writes. One that is full, cannot save or is a
-// replica answers, but takes none.
+// Alive makes sure that Redis runs scripts that write. One that is full, cannot
+// save or is a replica answers, but takes no writes.
 func (l *Ledger) Alive(ctx context.Context) error {
-	return wrap(l.rdb.Set(ctx, keyAlive, 1, time.Minute).Err())
+	return wrap(aliveScript.Run(ctx, l.rdb, []string{keyAlive}).Err())
 }
 
 func wrap(err error) error {

@@ -92,6 +92,7 @@ func TestLedger(t *testing.T) {
 		"busy":                    testBusy,
 		"delivered twice":         testDeliveredTwice,
 		"claim of the dead":       testClaimOfTheDead,
+		"claim lingers":           testClaimLingers,
 		"claim renewed":           testClaimRenewed,
 		"claim lost":              testClaimLost,
 		"not before":              testNotBefore,
@@ -284,11 +285,50 @@ func testDeliveredTwice(t *testing.T, _ *redis.Client, l *Ledger) {
 	}
 }
 
+// testClaimLingers: what a worker has sent that is gone may be done yet. Another
+// change to the participant waits for that, the same one does not.
+func testClaimLingers(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b, newer := batch(t, l, "b", 2), batch(t, l, "newer", 2)
+	r := ref(1, "user:a")
+	dies := New(rdb)
+	dies.ClaimLife = 300 * time.Millisecond
+	_, turn := begin(t, dies, b, r)
+	turn.cancel(nil) // nobody renews it, nor gives it up
+	observe(t, l, newer, r)
+	l.Linger = 2 * time.Second
+	from := time.Now()
+	redistest.Eventually(t, 5*time.Second, "the same change goes on", func() bool {
+		_, turn := begin(t, l, b, r)
+		defer end(t, turn)
+		return turn.Standings[0] != Busy
+	})
+	if took := time.Since(from); took > time.Second {
+		t.Errorf("the same change waited for %s", took)
+	}
+
+	_, turn = begin(t, dies, b, ref(2, "user:b"))
+	turn.cancel(nil)
+	from = time.Now()
+	redistest.Eventually(t, 5*time.Second, "the same change goes on, and ends", func() bool {
+		_, turn := begin(t, l, b, ref(2, "user:b"))
+		defer end(t, turn)
+		return turn.Standings[0] != Busy
+	})
+	redistest.Eventually(t, 5*time.Second, "another one goes on", func() bool {
+		_, turn := begin(t, l, newer, ref(2, "user:b"))
+		defer end(t, turn)
+		return turn.Standings[0] == Ready
+	})
+	if took := time.Since(from); took < l.Linger {
+		t.Errorf("another one waited for %s only", took)
+	}
+}
+
 func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	// A worker that claims and is gone.
 	err := claimScript.Run(t.Context(), rdb, []string{latestKey("t/call"), claimsKey("t/call"), ringingKey("t/call"), changedKey("t/call")},
-		"dead", 200, 60, 1, 1, participantField("user:a")).Err()
+		"dead", 200, 60, 0, 1, 1, participantField("user:a")).Err()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,9 @@ import (
 //go:embed scripts/create.lua
 var createLua string
 
+//go:embed scripts/alive.lua
+var aliveLua string
+
 //go:embed scripts/number.lua
 var numberLua string
 
@@ -46,6 +49,7 @@ var markLua string
 
 var (
 	createScript  = redis.NewScript(createLua)
+	aliveScript   = redis.NewScript(aliveLua)
 	numberScript  = redis.NewScript(numberLua)
 	observeScript = redis.NewScript(observeLua)
 	claimScript   = redis.NewScript(claimLua)

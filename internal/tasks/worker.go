@@ -119,7 +119,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if w.queue, err = NewQueue(cfg.Redis); err != nil {
 		return nil, err
 	}
-	w.queue.Ledger.Replicas = cfg.Replicas
+	w.queue.Ledger.Replicas, w.queue.Ledger.Linger = cfg.Replicas, w.graph.Timeout()
 	return w, nil
 }
 

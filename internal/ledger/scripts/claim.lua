@@ -1,13 +1,15 @@
 -- claim: takes the participants of some rows of one call, each row all or nothing.
--- KEYS 1 latest, 2 claims (hash: participant key to owner:expiry ms:sequence number),
+-- KEYS 1 latest, 2 claims (hash: participant key to owner:expiry ms:sequence number; behind a key with a "!" until when
+--      what was sent under a claim that ran out may still be done, and by which row: ms:sequence number),
 --      3 ringing (hash: participant key to until ms:sequence number of the invite),
 --      4 changed (sorted set: participant key by ms)
--- ARGV 1 owner, 2 life of a claim in ms, 3 life of latest in seconds, then for each row: sequence number,
---      number of participant keys, the keys
+-- ARGV 1 owner, 2 life of a claim in ms, 3 life of latest in seconds, 4 ms for which what was sent under a claim that
+--      ran out may still be done, then for each row: sequence number, number of participant keys, the keys
 -- returns for each row four numbers:
 --      1 verdict: 0 claimed, 1 claimed although a newer change exists, 2 someone else works on the participant,
 --        3 so and a newer change exists. A row that someone works on at this moment is 2 even if a newer
---        change exists: it will get the outcome of what is being done
+--        change exists: it will get the outcome of what is being done. Someone's claim that ran out is in the
+--        way of other rows until nothing more can come of it, and not of the row it was for
 --      2 until when (ms) an older row's invitation to the participant may ring, 0 if none does
 --      3 1 if that invitation names the row's first key, so that a delete of that key cancels it
 --      4 when (ms) the participant was last changed, 0 if not lately
@@ -15,7 +17,7 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local noted = false
 local expiry = string.format('%.0f', now + ARGV[2])
-local out, i = {}, 4
+local out, i = {}, 5
 while i <= #ARGV do
   local seq, n = ARGV[i], tonumber(ARGV[i + 1])
   local newer, busy, under_way = false, false, false
@@ -27,9 +29,24 @@ while i <= #ARGV do
     local claim = redis.call('HGET', KEYS[2], ARGV[k])
     if claim then
       local owner, ends, of = string.match(claim, '^([^:]*):(%d+):(%d+)$')
-      if owner ~= ARGV[1] and tonumber(ends) > now then
+      if owner ~= ARGV[1] then
+        if tonumber(ends) > now then
+          busy = true
+          if of == seq then under_way = true end
+        elseif tonumber(ends) + ARGV[4] > now then
+          -- Its row may go on, which takes the claim over.
+          redis.call('HSET', KEYS[2], ARGV[k] .. '!', string.format('%.0f', ends + ARGV[4]) .. ':' .. of)
+          redis.call('HDEL', KEYS[2], ARGV[k])
+        end
+      end
+    end
+    local late = redis.call('HGET', KEYS[2], ARGV[k] .. '!')
+    if late then
+      local ends, of = string.match(late, '^(%d+):(%d+)$')
+      if tonumber(ends) <= now then
+        redis.call('HDEL', KEYS[2], ARGV[k] .. '!')
+      elseif of ~= seq then
         busy = true
-        if of == seq then under_way = true end
       end
     end
     local note = redis.call('HGET', KEYS[3], ARGV[k])
