@@ -31,6 +31,7 @@ func TestJob(t *testing.T) {
 		"expired by the sweeper":    testExpiredBySweeper,
 		"queue lost":                testQueueLost,
 		"archived":                  testArchived,
+		"queue half lost":           testQueueHalfLost,
 		"retry":                     testRetry,
 		"cancel without a worker":   testCancelNoWorker,
 		"cancel of half an enqueue": testCancelHalf,
@@ -295,6 +296,28 @@ func testArchived(t *testing.T, rdb *redis.Client) {
 	w.work(func(c *WorkerConfig) { c.SweepEvery = 50 * time.Millisecond })
 	w.finish(b)
 	w.wantOnce()
+}
+
+// testQueueHalfLost: what is left of tasks keeps nobody from putting them back.
+func testQueueHalfLost(t *testing.T, rdb *redis.Client) {
+	w := newWorld(t, rdb, graphsim.Config{})
+	b := w.enqueue(deletes(600, 6)) // 30 tasks
+	queue := queueName("default")
+	pending := queueKey(queue, "pending")
+	for i := range 10 { // taken by a worker that died, whose leases are lost
+		id, err := rdb.LMove(t.Context(), pending, queueKey(queue, "active"), "right", "left").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rdb.HSet(t.Context(), queueKey(queue, "t:"+id), "state", "active")
+		if i%2 == 0 { // the same, and of the task itself a part is lost
+			rdb.HDel(t.Context(), queueKey(queue, "t:"+id), "msg")
+			rdb.ZAdd(t.Context(), queueKey(queue, "lease"), redis.Z{Member: id, Score: float64(time.Now().Unix())})
+		}
+	}
+	rdb.LTrim(t.Context(), pending, 0, 9) // ten more are in no list
+	w.work(func(c *WorkerConfig) { c.SweepEvery = 100 * time.Millisecond })
+	w.wantRemoved(b, 600)
 }
 
 func testRetry(t *testing.T, rdb *redis.Client) {

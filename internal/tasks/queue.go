@@ -16,6 +16,7 @@ import (
 // Queue puts batches into the ledger and their tasks into the queue.
 type Queue struct {
 	Ledger    *ledger.Ledger
+	rdb       redis.UniversalClient
 	client    *asynq.Client
 	inspector *asynq.Inspector
 }
@@ -27,7 +28,7 @@ const senders = 64
 // NewQueue returns the queue kept in rdb. It needs no closing besides rdb's own,
 // which ends the shared pipeline, too.
 func NewQueue(rdb redis.UniversalClient) (*Queue, error) {
-	q := &Queue{Ledger: ledger.New(rdb), inspector: asynq.NewInspectorFromRedisClient(rdb)}
+	q := &Queue{Ledger: ledger.New(rdb), rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
 	type pipeliner interface {
 		AutoPipeline() (*redis.AutoPipeliner, error)
 	}
@@ -83,37 +84,4 @@ func (q *Queue) lookLater(ctx context.Context, t *asynq.Task, id string, after t
 		return nil
 	}
 	return err
-}
-
-// revive enqueues a pack's task again if it is gone, and runs it if someone has
-// archived it.
-func (q *Queue) revive(ctx context.Context, b ledger.Batch, k *pack) error {
-	id := taskID(b.ID, k.n)
-	if there, err := q.unarchive(lookQueue, lookID(id)); there || err != nil {
-		return err
-	}
-	existing, err := q.send(ctx, b, k)
-	if err != nil || !existing {
-		return err
-	}
-	_, err = q.unarchive(queueName(b.Queue), id)
-	return err
-}
-
-// unarchive tells whether a task is in the queue, and runs it if someone has
-// archived it.
-func (q *Queue) unarchive(queue, id string) (there bool, err error) {
-	info, err := q.inspector.GetTaskInfo(queue, id)
-	switch {
-	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
-		return false, nil // done in the meantime
-	case err != nil:
-		return false, fmt.Errorf("look for a task: %w", err)
-	case info.State != asynq.TaskStateArchived:
-		return true, nil
-	}
-	if err := q.inspector.RunTask(info.Queue, info.ID); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
-		return true, fmt.Errorf("run an archived task: %w", err)
-	}
-	return true, nil
 }

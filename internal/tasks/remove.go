@@ -183,5 +183,8 @@ func (r *round) removeAll(ctx context.Context, i int, snap *snapshot, endpoints 
 	case removed > 1:
 		last.Detail = fmt.Sprintf("%d endpoints removed", removed)
 	}
+	if !snap.complete {
+		last.Detail = strings.TrimPrefix(last.Detail+fmt.Sprintf("; Graph shows %d participants, which may not be all: there may be more of them", snap.shown), "; ")
+	}
 	return last, nil
 }

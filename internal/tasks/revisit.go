@@ -81,7 +81,11 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, f func(ctx context.
 
 // Requeue puts every task back that has pending rows and is not in the queue.
 func (q *Queue) Requeue(ctx context.Context, b ledger.Batch) error {
-	_, err := q.revisit(ctx, b, func(ctx context.Context, k *pack) error { return q.revive(ctx, b, k) })
+	r, err := q.reviver(ctx, b)
+	if err != nil {
+		return err
+	}
+	_, err = q.revisit(ctx, b, r.revive)
 	return err
 }
 
@@ -113,12 +117,16 @@ func (q *Queue) Retry(ctx context.Context, b ledger.Batch, which []ledger.Outcom
 		return n, err
 	}
 	// Also where nothing was reopened now: an earlier Retry may have been cut off.
+	r, err := q.reviver(ctx, b)
+	if err != nil {
+		return n, err
+	}
 	_, err = q.revisit(ctx, b, func(ctx context.Context, k *pack) error {
 		// What supersedes the rows must be remembered as long as they live.
 		if err := q.Ledger.Observe(ctx, b, []ledger.CallRows{{Call: k.call, Rows: refs(k.rows)}}); err != nil {
 			return err
 		}
-		return q.revive(ctx, b, k)
+		return r.revive(ctx, k)
 	})
 	return n, err
 }

@@ -6,7 +6,9 @@ if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) ~= tonumber(ARGV[2]) t
   return 0
 end
 redis.call('ZREM', KEYS[1], ARGV[1])
-if redis.call('LREM', KEYS[2], 0, ARGV[1]) == 0 or redis.call('EXISTS', KEYS[4]) == 0 then
+if redis.call('LREM', KEYS[2], 0, ARGV[1]) == 0 then return 0 end
+if redis.call('HEXISTS', KEYS[4], 'msg') == 0 then
+  redis.call('DEL', KEYS[4])
   return 0
 end
 -- Tasks are taken from this end: it has waited long enough.
