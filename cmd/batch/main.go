@@ -13,6 +13,7 @@ import (
 	"rollcall/cmd/internal/setup"
 	"rollcall/cmd/internal/view"
 	"rollcall/internal/ledger"
+	"rollcall/internal/redisconn"
 	"rollcall/internal/report"
 	"rollcall/internal/tasks"
 )
@@ -60,7 +61,7 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rdb.Close()) }()
+	defer func() { err = errors.Join(redisconn.Explain(err), rdb.Close()) }()
 	if a.q, err = tasks.NewQueue(rdb); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"rollcall/cmd/internal/setup"
 	"rollcall/cmd/internal/view"
 	"rollcall/internal/ledger"
+	"rollcall/internal/redisconn"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
 	"rollcall/internal/tasks"
@@ -137,7 +138,7 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rdb.Close()) }()
+	defer func() { err = errors.Join(redisconn.Explain(err), rdb.Close()) }()
 	q, err := tasks.NewQueue(rdb)
 	if err != nil {
 		return err

@@ -209,6 +209,9 @@ func Open(ctx context.Context, rawURL string) (redis.UniversalClient, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if explained := Explain(err); explained != err { //nolint:errorlint // whether it is another
+			return nil, fmt.Errorf("Redis at %s: %w", o, explained)
+		}
 		return nil, fmt.Errorf("cannot reach Redis at %s: %w\nStart it, or name another with --redis or ROLLCALL_REDIS; nothing was changed", o, err)
 	}
 	return rdb, nil
