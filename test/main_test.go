@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/internal/redistest"
 )
 
 // bin is the directory of the commands under test, built once.
@@ -18,7 +20,10 @@ var bin string
 // root is the directory of the module.
 var root string
 
-func TestMain(m *testing.M) { os.Exit(build(m)) }
+func TestMain(m *testing.M) {
+	redistest.AtOnce(5)
+	os.Exit(build(m))
+}
 
 // build builds the commands, runs the tests and removes the commands.
 func build(m *testing.M) int {

@@ -54,7 +54,7 @@ func testRedisOutage(t *testing.T, outage time.Duration) {
 	if n := state.Counters.ByKind["delete"]; n != calls*perCall || st.Outcomes["removed"] != calls*perCall {
 		t.Errorf("%d requests for %d rows; outcomes are %v", n, calls*perCall, st.Outcomes)
 	}
-	if took > 5*time.Second {
+	if took > 10*time.Second { // a dead worker's tasks take longer
 		t.Errorf("work went on %s after Redis was back", took)
 	}
 	for _, w := range workers {

@@ -5,10 +5,12 @@ package redistest
 import (
 	"context"
 	"errors"
+	"flag"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,6 +23,21 @@ import (
 // RequireEnv names the environment variable that, when it is "1", turns a
 // missing redis-server into a failure instead of a run on miniredis only.
 const RequireEnv = "ROLLCALL_REQUIRE_REDIS"
+
+// AtOnce lets so many parallel tests run at once, unless -parallel says otherwise:
+// more than there are processors, as tests with servers wait most of their time.
+// It is for TestMain.
+func AtOnce(n int) {
+	flag.Parse()
+	wanted := false
+	flag.Visit(func(f *flag.Flag) { wanted = wanted || f.Name == "test.parallel" })
+	if wanted {
+		return
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
+		panic(err)
+	}
+}
 
 // Each runs test once on miniredis and once on a real server, if there is one.
 // Both start empty.

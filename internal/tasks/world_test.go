@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -21,17 +20,8 @@ import (
 	"rollcall/internal/roster"
 )
 
-// TestMain lets more tests run at once than there are processors: most of their
-// time they wait.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	wanted := false
-	flag.Visit(func(f *flag.Flag) { wanted = wanted || f.Name == "test.parallel" })
-	if !wanted {
-		if err := flag.Set("test.parallel", "6"); err != nil {
-			panic(err)
-		}
-	}
+	redistest.AtOnce(6)
 	os.Exit(m.Run())
 }
 
