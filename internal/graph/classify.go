@@ -20,6 +20,7 @@ type answer struct {
 	body            []byte
 	bodyErr         error // the body was cut or too large; body holds its beginning
 	clientRequestID string
+	token           string // of its request, which it must not repeat
 }
 
 func (a *answer) ok() bool { return a.status >= 200 && a.status <= 299 }
@@ -31,13 +32,13 @@ func classify(op string, a *answer, now time.Time) *Error {
 	e := &Error{
 		Op:              op,
 		Status:          a.status,
-		Code:            detail.Code,
-		Message:         detail.Message,
+		Code:            a.without(detail.Code),
+		Message:         a.without(detail.Message),
 		RequestID:       requestID(a.header),
 		ClientRequestID: a.clientRequestID,
 	}
 	if e.RequestID == "" {
-		e.RequestID = detail.RequestID
+		e.RequestID = a.without(detail.RequestID)
 	}
 	e.RetryAfter, e.HasRetryAfter = a.retryAfter(now)
 	switch s := a.status; {

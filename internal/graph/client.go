@@ -72,6 +72,9 @@ type Client struct {
 	abort     context.CancelFunc
 }
 
+// DefaultTimeout is how long one request can take, unless Config says otherwise.
+const DefaultTimeout = 30 * time.Second
+
 // New checks the configuration and makes a client. It opens no connection.
 func New(cfg Config) (*Client, error) {
 	if cfg.Tokens == nil {
@@ -95,7 +98,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.life, c.abort = context.WithCancel(context.Background())
 	if c.timeout == 0 {
-		c.timeout = 30 * time.Second
+		c.timeout = DefaultTimeout
 	}
 	if c.maxBody == 0 {
 		c.maxBody = 4 << 20

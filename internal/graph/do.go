@@ -90,7 +90,8 @@ func (c *Client) attempt(ctx context.Context, r call, fresh bool) (*answer, erro
 		limit = min(limit, maxErrorBody)
 	}
 	a.body, a.bodyErr = readBody(resp.Body, limit)
-	a.forget(token)
+	a.token = token
+	a.forget()
 	if a.status != http.StatusTooManyRequests {
 		result.RetryAfter, result.HasRetryAfter = a.retryAfter(time.Now())
 		result.Duration = time.Since(started)
@@ -123,18 +124,24 @@ const shortToken = 20
 
 // forget takes the token out of an answer that repeats its request: what Graph
 // says of an error goes into reports.
-func (a *answer) forget(token string) {
-	if len(token) < shortToken {
+func (a *answer) forget() {
+	if len(a.token) < shortToken {
 		return
 	}
-	if bytes.Contains(a.body, []byte(token)) {
-		a.body = bytes.ReplaceAll(a.body, []byte(token), []byte("***"))
-	}
+	a.body = bytes.ReplaceAll(a.body, []byte(a.token), []byte("***"))
 	for _, values := range a.header {
 		for i, v := range values {
-			values[i] = strings.ReplaceAll(v, token, "***")
+			values[i] = a.without(v)
 		}
 	}
+}
+
+// without takes the token out of a text that was decoded: it may have been escaped.
+func (a *answer) without(text string) string {
+	if len(a.token) < shortToken {
+		return text
+	}
+	return strings.ReplaceAll(text, a.token, "***")
 }
 
 // newRequest builds the HTTP request. It has no GetBody: with one, net/http

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"testing"
@@ -97,5 +98,22 @@ func TestSlowRefusal(t *testing.T) {
 	}
 	if len(told) > 0 {
 		t.Error("it is told twice")
+	}
+}
+
+// TestTokenRepeated: an error that repeats the token, however it is written, does
+// not tell it.
+func TestTokenRepeated(t *testing.T) {
+	const token = "EwBwA8l6BAAU+opaque/token=that-is-long-enough"
+	for _, written := range []string{token, `EwBwA8l6BAAU\u002Bopaque/token=that-is-long-enough`, `EwBwA8l6BAAU+opaque\/token=that-is-long-enough`} {
+		c, _ := newClient(t, answerWith(http.StatusBadRequest, http.Header{"Request-Id": {token}}, graphError("x", "got Bearer "+written)),
+			func(cfg *Config) {
+				cfg.Tokens = tokenFunc(func(context.Context, string, bool) (string, error) { return token, nil })
+			})
+		_, err := c.Remove(t.Context(), "", "c", "p")
+		var e *Error
+		if !errors.As(err, &e) || e.Message != "got Bearer ***" || e.RequestID != "***" {
+			t.Errorf("%s: %+v", written, e)
+		}
 	}
 }

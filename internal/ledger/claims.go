@@ -95,6 +95,19 @@ func (t *Turn) End(ctx context.Context) (err error) {
 	return err
 }
 
+// Leave ends the turn and keeps the claims, which run out: what was sent under
+// them may still be done. It is safe to call more than once, and after End.
+func (t *Turn) Leave(ctx context.Context) (err error) {
+	t.ended.Do(func() {
+		t.cancel(nil)
+		t.keeper.Wait()
+		if len(t.held) > 0 {
+			err = t.release(ctx, nil)
+		}
+	})
+	return err
+}
+
 // release gives claims up, and notes whose participants may have been changed
 // and whose are not rung any more.
 func (t *Turn) release(ctx context.Context, fields []string) error {

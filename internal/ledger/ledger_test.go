@@ -109,6 +109,7 @@ func TestLedger(t *testing.T) {
 		"sequence over batches":   testSequence,
 		"sequence lost":           testSequenceLost,
 		"newest change lost":      testLatestLost,
+		"newest in the same task": testLatestLostHere,
 		"made anew":               testMadeAnew,
 		"script cache is emptied": testScriptFlush,
 	})
@@ -620,6 +621,17 @@ func testLatestLost(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if life := rdb.TTL(t.Context(), latestKey("t/call")).Val(); life < newer.keyLife()-time.Minute {
 		t.Errorf("that is remembered for %s only", life)
 	}
+}
+
+// testLatestLostHere: of two rows of one task about a participant only the newer
+// is sent, even if Redis has lost that there is a newer.
+func testLatestLostHere(t *testing.T, rdb *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 2)
+	refs := []RowRef{ref(1, "p"), ref(2, "p")}
+	observe(t, l, b, refs...)
+	rdb.Del(t.Context(), latestKey("t/call"))
+	_, turn := begin(t, l, b, refs...)
+	wantStandings(t, turn, Settled, Ready)
 }
 
 // testMadeAnew: Redis lost a batch that then was enqueued again. A task or a turn

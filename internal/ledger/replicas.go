@@ -15,12 +15,16 @@ const replicaPatience = time.Second
 // server: they get a server's writes in order, so it is enough that they have one
 // more. A failover to one of them then loses nothing of it.
 func (l *Ledger) confirmed(ctx context.Context, keys ...string) error {
+	if l.Replicas <= 0 {
+		return nil
+	}
+	c, cluster := l.rdb.(*redis.ClusterClient)
+	if !cluster {
+		keys = keys[:1] // one server has them all
+	}
 	for _, key := range keys {
-		if l.Replicas <= 0 {
-			return nil
-		}
 		var node redis.Cmdable = l.rdb
-		if c, ok := l.rdb.(*redis.ClusterClient); ok {
+		if cluster {
 			master, err := c.MasterForKey(ctx, key)
 			if err != nil {
 				return wrap(err)

@@ -412,3 +412,34 @@ func TestRefusedWithoutRedis(t *testing.T) {
 		t.Errorf("another process: %v, %s after the refusal", err, time.Since(at))
 	}
 }
+
+// TestToldOnce: a pause that a far Redis did not take at first is told once more,
+// and is not made longer by that.
+func TestToldOnce(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Any(t)
+	var asked atomic.Int64
+	rdb.AddHook(hook{
+		before: func(_ context.Context, cmd redis.Cmder) error {
+			if isScript(cmd, refuseScript) && asked.Add(1) == 1 {
+				return errors.New("away")
+			}
+			return nil
+		},
+		after: func(redis.Cmder) { time.Sleep(80 * time.Millisecond) },
+	})
+	l := New(rdb, 100, 32)
+	if err := use(t.Context(), l, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Refused(t.Context(), "s", 0, time.Second, true); err == nil {
+		t.Fatal("Redis took it: the test tests nothing")
+	}
+	redistest.Eventually(t, 4*time.Second, "the pause is over", func() bool {
+		left, err := pausedScript.Run(t.Context(), rdb, []string{key("s")}).Int64()
+		return err == nil && left == 0 && asked.Load() > 1
+	})
+	if n := asked.Load(); n != 2 {
+		t.Errorf("Redis was told %d times", n)
+	}
+}

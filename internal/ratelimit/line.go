@@ -375,8 +375,8 @@ func (l *line) tellOn(ctx context.Context, sent time.Time) {
 		if !on {
 			return
 		}
-		if _, _, err := l.tell(ctx, time.Since(sent), time.Until(until)); err == nil {
-			told = until
+		if left, _, err := l.tell(ctx, time.Since(sent), max(time.Until(until), 0)); err == nil {
+			told = time.Now().Add(left)
 		} else {
 			_ = sleep(ctx, tellEvery)
 		}

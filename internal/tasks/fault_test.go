@@ -279,3 +279,87 @@ func TestFullRedis(t *testing.T) {
 		t.Errorf("it says:\n%s", text)
 	}
 }
+
+// TestReadyAgain: a Redis that comes back empty takes outcomes, though there is
+// nothing to write the last ones to.
+func TestReadyAgain(t *testing.T) {
+	t.Parallel()
+	server := redistest.StartServer(t, "--appendonly", "no")
+	rdb := server.Client(t)
+	answer := make(chan struct{})
+	var asked atomic.Bool
+	w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		asked.Store(true)
+		<-answer
+		rw.WriteHeader(http.StatusNoContent)
+	}))
+	var worker *Worker
+	w.tune = func(x *Worker) { worker = x }
+	w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	w.work()
+	redistest.Eventually(t, 10*time.Second, "the request is there", func() bool { return asked.Load() })
+	server.Kill()
+	close(answer)
+	redistest.Eventually(t, 20*time.Second, "the outcome cannot be written", worker.stuck.on.Load)
+	server.Start()
+	redistest.Eventually(t, 20*time.Second, "it is ready again", worker.Ready)
+}
+
+// TestCutOff: a worker has less time to end than its request takes, which Graph
+// goes on with. Another change to the participant is not sent meanwhile.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	var asked, under, overlaps atomic.Int64
+	w := newWorldWith(t, redistest.Any(t), http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		if under.Add(1) > 1 {
+			overlaps.Add(1)
+		}
+		defer under.Add(-1)
+		if asked.Add(1) == 1 {
+			time.Sleep(4 * time.Second) // whoever hangs up does not stop it
+		}
+		rw.WriteHeader(http.StatusNoContent)
+	}))
+	stop := w.work(func(cfg *WorkerConfig) { cfg.ShutdownTimeout = 300 * time.Millisecond })
+	old := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	redistest.Eventually(t, 10*time.Second, "the delete is under way", func() bool { return asked.Load() == 1 })
+	newer := w.enqueue("action,call_id,participant_id,note\ndelete,c,p,newer\n")
+	stop()
+	w.work()
+	w.finish(old, newer)
+	if overlaps.Load() > 0 {
+		t.Error("the newer change was sent while the older was being carried out")
+	}
+}
+
+// TestCancelRemembers: cancelling a batch does not make others forget that a dead
+// worker's request for it may still be carried out.
+func TestCancelRemembers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, redistest.Any(t), graphsim.Config{})
+	old := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
+	ref := []ledger.RowRef{{N: 1, Keys: []string{"participant:p"}}}
+	dead := ledger.New(w.rdb)
+	dead.ClaimLife = 200 * time.Millisecond
+	_, turn, err := dead.Begin(t.Context(), old, "/c", ref)
+	if err == nil {
+		err = turn.Leave(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	redistest.Eventually(t, 10*time.Second, "the batch is cancelled", func() bool {
+		return w.q.Cancel(t.Context(), old) == nil && w.status(old).Outcomes[ledger.Cancelled] == 1
+	})
+	newer := w.enqueue("action,call_id,participant_id,note\ndelete,c,p,newer\n")
+	_, turn, err = w.q.Ledger.Begin(t.Context(), newer, "/c", ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if turn.Standings[0] != ledger.Busy {
+		t.Errorf("the newer change is %v, want busy", turn.Standings)
+	}
+	if err := turn.End(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -93,7 +93,11 @@ func (w *Worker) run(t *task, looking bool) error {
 	}
 	// Deferred, so that not even a panic leaves claims that are renewed for ever.
 	defer func() {
-		if err := turn.End(context.WithoutCancel(w.hard)); err != nil {
+		end := turn.End
+		if w.hard.Err() != nil { // requests were cut off, and Graph may go on with them
+			end = turn.Leave
+		}
+		if err := end(context.WithoutCancel(w.hard)); err != nil {
 			w.log.Debug("claims were not given up and will run out", "batch", t.batch.ID, "error", err)
 		}
 	}()
@@ -357,7 +361,10 @@ func (r *round) write(rows ...ledger.Settlement) []bool {
 	}
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		written, err := r.turn.Record(r.w.hard, rows...)
-		if r.w.hard.Err() == nil && !errors.Is(err, ledger.ErrNoBatch) {
+		switch {
+		case errors.Is(err, ledger.ErrNoBatch):
+			r.w.writeTrouble(nil) // Redis takes writes; there is nothing to write to
+		case r.w.hard.Err() == nil:
 			r.w.writeTrouble(err)
 		}
 		switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"rollcall/internal/graph"
 	"rollcall/internal/ledger"
 )
 
@@ -29,6 +30,8 @@ const senders = 64
 // which ends the shared pipeline, too.
 func NewQueue(rdb redis.UniversalClient) (*Queue, error) {
 	q := &Queue{Ledger: ledger.New(rdb), rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
+	// Also commands claim (batch cancel), and must know what workers leave behind.
+	q.Ledger.Linger = graph.DefaultTimeout
 	type pipeliner interface {
 		AutoPipeline() (*redis.AutoPipeliner, error)
 	}

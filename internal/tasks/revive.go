@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -21,7 +22,7 @@ var mendScript = redis.NewScript(mendLua)
 type reviver struct {
 	q     *Queue
 	batch ledger.Batch
-	// waiting are the tasks that wait in the batch's queue, as it was a moment ago:
+	// waiting are the batch's tasks that wait in its queue, as it was a moment ago:
 	// to look for each in a long list would take Redis a long time.
 	waiting map[string]bool
 }
@@ -37,7 +38,9 @@ func (q *Queue) reviver(ctx context.Context, b ledger.Batch) (*reviver, error) {
 			return nil, fmt.Errorf("look for tasks: %w", err)
 		}
 		for _, id := range ids {
-			r.waiting[id] = true
+			if strings.HasPrefix(id, b.ID+".") {
+				r.waiting[id] = true
+			}
 		}
 		if len(ids) < listPage {
 			return r, nil

@@ -17,14 +17,23 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local noted = false
 local expiry = string.format('%.0f', now + ARGV[2])
-local out, i = {}, 5
+-- The newest of the given rows themselves: what is known of them may be lost.
+local here, i = {}, 5
+while i <= #ARGV do
+  for k = i + 2, i + 1 + tonumber(ARGV[i + 1]) do
+    here[ARGV[k]] = math.max(here[ARGV[k]] or 0, tonumber(ARGV[i]))
+  end
+  i = i + 2 + tonumber(ARGV[i + 1])
+end
+local out = {}
+i = 5
 while i <= #ARGV do
   local seq, n = ARGV[i], tonumber(ARGV[i + 1])
   local newer, busy, under_way = false, false, false
   local rings, named, changed, first_ring, unknown = 0, 1, 0, nil, {}
   for k = i + 2, i + 1 + n do
     local newest = redis.call('HGET', KEYS[1], ARGV[k])
-    if newest and tonumber(newest) > tonumber(seq) then newer = true end
+    if math.max(tonumber(newest or 0), here[ARGV[k]]) > tonumber(seq) then newer = true end
     if not newest or tonumber(newest) < tonumber(seq) then unknown[#unknown + 1] = ARGV[k] end
     local claim = redis.call('HGET', KEYS[2], ARGV[k])
     if claim then
