@@ -44,7 +44,7 @@ func (s *simulator) requests(t testing.TB) []sent {
 // TestThrottledFleet: three workers meet a limit that they do not know, and that
 // falls. Nobody sends while Graph has asked to wait, and no row pays for it.
 func TestThrottledFleet(t *testing.T) {
-	t.Parallel()
+	// Not beside others: it looks at when requests come.
 	const calls, perCall = 20, 30
 	server := redistest.StartServer(t)
 	dir := t.TempDir()
@@ -84,7 +84,7 @@ func TestThrottledFleet(t *testing.T) {
 // TestCeiling: no second holds more requests than --rate allows, whoever sends
 // them, and all of the rate is used.
 func TestCeiling(t *testing.T) {
-	t.Parallel()
+	// Not beside others: it looks at when requests come.
 	const calls, perCall, rate = 20, 25, 50
 	server := redistest.StartServer(t)
 	dir := t.TempDir()

@@ -21,7 +21,7 @@ var bin string
 var root string
 
 func TestMain(m *testing.M) {
-	redistest.AtOnce(5)
+	redistest.AtOnce(4)
 	os.Exit(build(m))
 }
 
