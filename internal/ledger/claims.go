@@ -84,25 +84,18 @@ func fieldsOf(r RowRef) []string {
 }
 
 // End gives the claims up. It is safe to call more than once.
-func (t *Turn) End(ctx context.Context) (err error) {
-	t.ended.Do(func() {
-		t.cancel(nil)
-		t.keeper.Wait()
-		if len(t.held) > 0 {
-			err = t.release(ctx, t.held)
-		}
-	})
-	return err
-}
+func (t *Turn) End(ctx context.Context) error { return t.end(ctx, t.held) }
 
 // Leave ends the turn and keeps the claims, which run out: what was sent under
 // them may still be done. It is safe to call more than once, and after End.
-func (t *Turn) Leave(ctx context.Context) (err error) {
+func (t *Turn) Leave(ctx context.Context) error { return t.end(ctx, nil) }
+
+func (t *Turn) end(ctx context.Context, give []string) (err error) {
 	t.ended.Do(func() {
 		t.cancel(nil)
 		t.keeper.Wait()
 		if len(t.held) > 0 {
-			err = t.release(ctx, nil)
+			err = t.release(ctx, give)
 		}
 	})
 	return err
