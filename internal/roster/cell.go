@@ -60,10 +60,12 @@ func checkID(s string) string {
 	case s == "." || s == "..":
 		return "not an id: write the id alone"
 	}
-	for _, r := range s {
+	i := 0
+	for i < len(s) && plainInID[s[i]] {
+		i++
+	}
+	for _, r := range s[i:] {
 		switch {
-		case r == '-', '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
-			// Nearly all of nearly every id.
 		case r == unicode.ReplacementChar:
 			return damaged
 		case strings.ContainsRune(`/\?#%`, r):
@@ -78,6 +80,14 @@ func checkID(s string) string {
 	}
 	return ""
 }
+
+// plainInID are the bytes that nearly all of nearly every id is made of.
+var plainInID = func() (plain [256]bool) {
+	for _, c := range []byte("-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		plain[c] = true
+	}
+	return plain
+}()
 
 // isPhone reports whether s is a number in E.164 form.
 func isPhone(s string) bool {

@@ -116,26 +116,41 @@ func (c Change) CallKey() string {
 // FoldGUID lower-cases s if it has the form of a GUID. Other ids are left
 // alone, as nothing says that their case does not matter.
 func FoldGUID(s string) string {
-	if !isGUID(s) {
+	if isGUID, lower := guid(s); !isGUID || lower {
 		return s
 	}
 	return strings.ToLower(s)
 }
 
-func isGUID(s string) bool {
-	if len(s) != 36 {
-		return false
+// guid tells whether s has the form of a GUID, and has no upper case.
+func guid(s string) (is, lower bool) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return false, false
 	}
+	var all byte // what any of its digits is
 	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'f', 'A' <= c && c <= 'F':
-		default:
-			return false
+		d := hexDigits[s[i]]
+		if d == 0 && s[i] != '-' {
+			return false, false
 		}
+		all |= d
 	}
-	return true
+	// Only 4 are where hyphens belong.
+	return strings.Count(s, "-") == 4, all&upperHex == 0
 }
+
+// What a byte is as a digit of a GUID.
+const (
+	lowerHex = 1 << iota
+	upperHex
+)
+
+var hexDigits = func() (kinds [256]byte) {
+	for _, c := range []byte("0123456789abcdef") {
+		kinds[c] = lowerHex
+	}
+	for _, c := range []byte("ABCDEF") {
+		kinds[c] = upperHex
+	}
+	return kinds
+}()

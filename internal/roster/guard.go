@@ -1,6 +1,9 @@
 package roster
 
-import "io"
+import (
+	"bytes"
+	"io"
+)
 
 // guard passes CSV text on until a record grows over a limit. The CSV reader
 // above it would take a record of any length into memory.
@@ -33,6 +36,10 @@ func (g *guard) Read(p []byte) (int, error) {
 		return 0, g.err
 	}
 	n, err := g.r.Read(p)
+	if g.length+n <= g.limit {
+		g.skim(p[:n])
+		return n, err
+	}
 	for i, c := range p[:n] {
 		// Quotes toggle: in text the CSV reader accepts, each pair of doubled
 		// ones leaves the state as it was. In other text it stops by itself.
@@ -54,4 +61,29 @@ func (g *guard) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// skim is what Read does with text in which no record can grow over the limit,
+// which is nearly all there ever is: several times as fast as byte by byte.
+func (g *guard) skim(text []byte) {
+	for {
+		part, rest, quote := bytes.Cut(text, []byte{'"'})
+		if lines := bytes.Count(part, []byte{'\n'}); lines > 0 {
+			g.line += lines
+			if !g.quoted {
+				part = part[bytes.LastIndexByte(part, '\n')+1:]
+				g.length, g.startLine, g.field = 0, g.line, 1
+			}
+		}
+		g.length += len(part)
+		if !g.quoted {
+			g.field += bytes.Count(part, []byte{g.comma})
+		}
+		if !quote {
+			return
+		}
+		g.length++
+		g.quoted = !g.quoted
+		text = rest
+	}
 }
