@@ -186,7 +186,7 @@ func TestClusterReshard(t *testing.T) {
 	half(t, dir, env, calls*perCall)
 	var list []batchStatus
 	must(t, 0, dir, env, "batch", "list", "--output", "json").json(t, &list)
-	for _, key := range []string{"asynq:{rollcall-default}:pending", "rollcall:{c:/call-003}:latest", "rollcall:{b:" + list[0].Batch + "}:meta"} {
+	for _, key := range []string{"asynq:{rollcall-default}:pending", "rollcall:{c:/call-003}:newest", "rollcall:{b:" + list[0].Batch + "}:meta"} {
 		if n := redis.MoveSlot(key); n == 0 {
 			t.Errorf("the slot of %s was empty: the test tests nothing", key)
 		}

@@ -62,9 +62,7 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(redisconn.Explain(err), rdb.Close()) }()
-	if a.q, err = tasks.NewQueue(rdb); err != nil {
-		return err
-	}
+	a.q = tasks.NewQueue(rdb)
 	if word == "list" {
 		return a.list(ctx)
 	}

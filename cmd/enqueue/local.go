@@ -42,17 +42,13 @@ func (s *settings) runLocal(ctx context.Context, c *cli.Command, r tasks.Request
 	if err != nil {
 		return err
 	}
-	q, err := tasks.NewQueue(rdb)
-	if err != nil {
-		return err
-	}
 	c.Printf("notice: --local keeps everything in this process: progress does not survive it; if it ends early, run the file again, which is safe\n")
 
 	wctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, gctx := errgroup.WithContext(wctx) // a worker that cannot run ends the wait
 	g.Go(func() error { return w.Run(gctx) })
-	err = s.enqueue(gctx, c, q, r, true)
+	err = s.enqueue(gctx, c, tasks.NewQueue(rdb), r, true)
 	stop()
 	return cmp.Or(g.Wait(), err)
 }

@@ -139,11 +139,7 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(redisconn.Explain(err), rdb.Close()) }()
-	q, err := tasks.NewQueue(rdb)
-	if err != nil {
-		return err
-	}
-	return s.enqueue(ctx, c, q, r, *s.wait)
+	return s.enqueue(ctx, c, tasks.NewQueue(rdb), r, *s.wait)
 }
 
 // invalidOutput is the JSON of input that cannot be used.

@@ -43,7 +43,7 @@ func (t *Turn) claim(ctx context.Context) (verdicts []int64, err error) {
 	args := append([]any{t.owner, t.l.claimLife().Milliseconds(), seconds(t.batch.keyLife()), t.l.Linger.Milliseconds()}, t.rowArgs(t.refs)...)
 	t.claimed = time.Now()
 	got, err := claimScript.Run(ctx, t.l.rdb,
-		[]string{latestKey(t.call), claimsKey(t.call), ringingKey(t.call), changedKey(t.call)}, args...).Int64Slice()
+		[]string{newestKey(t.call), claimsKey(t.call), ringingKey(t.call), changedKey(t.call)}, args...).Int64Slice()
 	if err != nil {
 		return nil, wrap(err)
 	}

@@ -40,7 +40,7 @@ func begin(t *testing.T, l *Ledger, b Batch, refs ...RowRef) (context.Context, *
 
 func observe(t *testing.T, l *Ledger, b Batch, refs ...RowRef) {
 	t.Helper()
-	if err := l.Observe(t.Context(), b, []CallRows{{Call: "t/call", Rows: refs}}); err != nil {
+	if err := l.Put(t.Context(), b, 0, nil, []CallRows{{Call: "t/call", Rows: refs}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -110,6 +110,8 @@ func TestLedger(t *testing.T) {
 		"sequence lost":           testSequenceLost,
 		"newest change lost":      testLatestLost,
 		"newest in the same task": testLatestLostHere,
+		"many in one call":        testManyInOneCall,
+		"the same every day":      testSameAgainAndAgain,
 		"made anew":               testMadeAnew,
 		"script cache is emptied": testScriptFlush,
 	})
@@ -328,7 +330,7 @@ func testClaimLingers(t *testing.T, rdb *redis.Client, l *Ledger) {
 func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	// A worker that claims and is gone.
-	err := claimScript.Run(t.Context(), rdb, []string{latestKey("t/call"), claimsKey("t/call"), ringingKey("t/call"), changedKey("t/call")},
+	err := claimScript.Run(t.Context(), rdb, []string{newestKey("t/call"), claimsKey("t/call"), ringingKey("t/call"), changedKey("t/call")},
 		"dead", 200, 60, 0, 1, 1, participantField("user:a")).Err()
 	if err != nil {
 		t.Fatal(err)
@@ -536,7 +538,7 @@ func testSources(t *testing.T, _ *redis.Client, l *Ledger) {
 		sources = append(sources, fmt.Appendf(nil, "source of bucket %d", i))
 	}
 	for range 2 {
-		if err := l.PutSource(t.Context(), b, 0, sources); err != nil {
+		if err := l.Put(t.Context(), b, 0, sources, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -573,7 +575,7 @@ func testUnsent(t *testing.T, _ *redis.Client, l *Ledger) {
 
 func testKeyLife(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
-	if err := l.PutSource(t.Context(), b, 0, [][]byte{[]byte("x")}); err != nil {
+	if err := l.Put(t.Context(), b, 0, [][]byte{[]byte("x")}, nil); err != nil {
 		t.Fatal(err)
 	}
 	observe(t, l, b, ref(1, "user:a"))
@@ -609,7 +611,7 @@ func testLatestLost(t *testing.T, rdb *redis.Client, l *Ledger) {
 	r := ref(1, "p")
 	observe(t, l, older, r)
 	observe(t, l, newer, r)
-	rdb.Del(t.Context(), latestKey("t/call"))
+	rdb.Del(t.Context(), newestKey("t/call"))
 	_, turn := begin(t, l, newer, r)
 	wantStandings(t, turn, Ready)
 	end(t, turn)
@@ -618,7 +620,7 @@ func testLatestLost(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if o := rows(t, l, older)[0].Outcome; o != Superseded {
 		t.Errorf("the older change is %s", o)
 	}
-	if life := rdb.TTL(t.Context(), latestKey("t/call")).Val(); life < newer.keyLife()-time.Minute {
+	if life := rdb.TTL(t.Context(), newestKey("t/call")).Val(); life < newer.keyLife()-time.Minute {
 		t.Errorf("that is remembered for %s only", life)
 	}
 }
@@ -629,7 +631,7 @@ func testLatestLostHere(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 2)
 	refs := []RowRef{ref(1, "p"), ref(2, "p")}
 	observe(t, l, b, refs...)
-	rdb.Del(t.Context(), latestKey("t/call"))
+	rdb.Del(t.Context(), newestKey("t/call"))
 	_, turn := begin(t, l, b, refs...)
 	wantStandings(t, turn, Settled, Ready)
 }
@@ -668,5 +670,84 @@ func testScriptFlush(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 	observe(t, l, b, ref(1, "user:a"))
 	_, turn := begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, turn, Ready)
+}
+
+// testManyInOneCall: what is noted of a call goes on in further blocks, in which
+// older and newer changes are told apart as in one, and noting the same again and
+// again adds nothing.
+func testManyInOneCall(t *testing.T, rdb *redis.Client, l *Ledger) {
+	const n = 40_000
+	older, newer := batch(t, l, "older", n), batch(t, l, "newer", n)
+	put := func(b Batch, first, last int64) {
+		t.Helper()
+		var refs []RowRef
+		for i := first; i <= last; i++ {
+			refs = append(refs, ref(i, fmt.Sprint("user:", i)))
+		}
+		observe(t, l, b, refs...)
+	}
+	size := func() (bytes int64, blocks int) {
+		keys := rdb.Keys(t.Context(), "rollcall:{c:t/call}:newest*").Val()
+		for _, k := range keys {
+			b := rdb.StrLen(t.Context(), k).Val()
+			if b > 16384 {
+				t.Errorf("%s has %d bytes", k, b)
+			}
+			if rdb.TTL(t.Context(), k).Val() < older.keyLife()-time.Minute {
+				t.Errorf("%s lives for %s only", k, rdb.TTL(t.Context(), k).Val())
+			}
+			bytes += b
+		}
+		return bytes, len(keys)
+	}
+	for first := int64(1); first <= n; first += 4000 {
+		put(older, first, first+3999)
+	}
+	bytes, blocks := size()
+	if bytes != n*16 || blocks < 2 {
+		t.Errorf("%d participants take %d bytes in %d blocks", n, bytes, blocks)
+	}
+	put(older, 1, 4000)
+	once, _ := size() // what is in a full block is not looked for: it stands once more below
+	put(older, 1, 4000)
+	if again, _ := size(); once > bytes+4000*16 || again != once {
+		t.Errorf("noted again, they take %d bytes, and then %d", once, again)
+	}
+	put(newer, n/2, n)
+	check := func(b Batch, row int64, want Standing) {
+		t.Helper()
+		_, turn := begin(t, l, b, ref(row, fmt.Sprint("user:", row)))
+		defer end(t, turn)
+		wantStandings(t, turn, want)
+	}
+	for row := int64(1); row < n; row += 997 {
+		if row < n/2 {
+			check(older, row, Ready)
+		} else {
+			check(older, row, Settled)
+			check(newer, row, Ready)
+		}
+	}
+}
+
+// testSameAgainAndAgain: participants who are changed every day do not take more
+// and more.
+func testSameAgainAndAgain(t *testing.T, rdb *redis.Client, l *Ledger) {
+	const n = 400
+	var last Batch
+	for day := range 20 {
+		last = batch(t, l, fmt.Sprint("day-", day), n)
+		var refs []RowRef
+		for i := range int64(n) {
+			refs = append(refs, ref(i+1, fmt.Sprint("user:", i)))
+		}
+		observe(t, l, last, refs...)
+	}
+	keys := rdb.Keys(t.Context(), "rollcall:{c:t/call}:newest*").Val()
+	if b := rdb.StrLen(t.Context(), newestKey("t/call")).Val(); len(keys) != 1 || b > 16384 {
+		t.Errorf("%d blocks, the first of %d bytes", len(keys), b)
+	}
+	_, turn := begin(t, l, last, ref(1, "user:0"))
 	wantStandings(t, turn, Ready)
 }

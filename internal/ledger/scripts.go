@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"context"
 	_ "embed"
-	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -16,6 +14,9 @@ var aliveLua string
 
 //go:embed scripts/number.lua
 var numberLua string
+
+//go:embed scripts/newest.lua
+var newestLua string
 
 //go:embed scripts/observe.lua
 var observeLua string
@@ -51,8 +52,8 @@ var (
 	createScript  = redis.NewScript(createLua)
 	aliveScript   = redis.NewScript(aliveLua)
 	numberScript  = redis.NewScript(numberLua)
-	observeScript = redis.NewScript(observeLua)
-	claimScript   = redis.NewScript(claimLua)
+	observeScript = redis.NewScript(newestLua + observeLua)
+	claimScript   = redis.NewScript(newestLua + claimLua)
 	intendScript  = redis.NewScript(intendLua)
 	changedScript = redis.NewScript(changedLua)
 	renewScript   = redis.NewScript(renewLua)
@@ -62,32 +63,3 @@ var (
 	reopenScript  = redis.NewScript(reopenLua)
 	markScript    = redis.NewScript(markLua)
 )
-
-// runAll runs one script many times in one pipeline. A server that does not
-// know the script yet is sent its text.
-func runAll(ctx context.Context, rdb redis.UniversalClient, script *redis.Script, calls []scriptCall) error {
-	if len(calls) == 0 {
-		return nil
-	}
-	cmds := make([]*redis.Cmd, len(calls))
-	pipe := rdb.Pipeline()
-	for i, c := range calls {
-		cmds[i] = script.EvalSha(ctx, pipe, c.keys, c.args...)
-	}
-	_, _ = pipe.Exec(ctx) // the errors are read from each command
-	for i, cmd := range cmds {
-		err := cmd.Err()
-		if redis.HasErrorPrefix(err, "NOSCRIPT") {
-			err = script.Run(ctx, rdb, calls[i].keys, calls[i].args...).Err()
-		}
-		if err != nil {
-			return fmt.Errorf("ledger: %w", err)
-		}
-	}
-	return nil
-}
-
-type scriptCall struct {
-	keys []string
-	args []any
-}

@@ -18,13 +18,11 @@ type Settlement struct {
 // pending states only where nobody else has written one. For each row that was
 // not written it gives the record that the row has.
 func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) (written []bool, has []string, err error) {
-	keys := []string{metaKey(b.ID), countsKey(b.ID)}
-	args := []any{seconds(b.keyLife()), b.Base}
-	for _, s := range rows {
-		bucket, field := bucketOf(s.N)
-		keys = append(keys, rowsKey(b.ID, bucket))
-		args = append(args, field, s.was, s.Row.encode(b.CreatedAt))
-	}
+	keys, args := byBucket(b.ID, len(rows), func(i int) int64 { return rows[i].N },
+		[]string{metaKey(b.ID), countsKey(b.ID)}, []any{seconds(b.keyLife()), b.Base},
+		func(args []any, i int, field string) []any {
+			return append(args, field, rows[i].was, rows[i].Row.encode(b.CreatedAt))
+		})
 	got, err := settleScript.Run(ctx, l.rdb, keys, args...).Slice()
 	switch {
 	case err != nil:

@@ -13,34 +13,51 @@ import (
 // Bucket is what is stored of up to BucketRows rows that follow each other.
 type Bucket struct {
 	First  int64  // number of the first row, from 1
-	Source []byte // as given to PutSource; nil if it was never stored
+	Source []byte // as given to Put; nil if it was never stored
 	Rows   []Row
 }
 
 // The codecs are shared: both are safe for concurrent EncodeAll and DecodeAll.
 var (
 	encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
-		return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1))
+		return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
 	})
 	decoderZ = sync.OnceValues(func() (*zstd.Decoder, error) {
 		return zstd.NewReader(nil, zstd.WithDecoderMaxMemory(1<<30), zstd.WithDecoderConcurrency(0))
 	})
 )
 
-// PutSource stores the sources of whole buckets; bucket i of sources is number
-// first+i. Storing the same again changes nothing.
-func (l *Ledger) PutSource(ctx context.Context, b Batch, first int64, sources [][]byte) error {
+// Put stores the sources of whole buckets, of which sources[i] is number first+i,
+// and notes that the rows of some calls exist, so that older changes to their
+// participants are superseded. It must come before the rows' tasks are enqueued.
+// Storing the same again changes nothing.
+func (l *Ledger) Put(ctx context.Context, b Batch, first int64, sources [][]byte, calls []CallRows) error {
 	enc, err := encoder()
 	if err != nil {
 		return wrap(err)
 	}
-	_, err = l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, s := range sources {
-			p.Set(ctx, sourceKey(b.ID, first+int64(i)), enc.EncodeAll(s, nil), b.keyLife())
+	pipe := l.rdb.Pipeline()
+	for i, s := range sources {
+		pipe.Set(ctx, sourceKey(b.ID, first+int64(i)), enc.EncodeAll(s, nil), b.keyLife())
+	}
+	notes := newNotes(b, calls)
+	cmds := make([]*redis.Cmd, len(notes))
+	for i, n := range notes {
+		cmds[i] = observeScript.EvalSha(ctx, pipe, n.keys(), n.args()...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+		return wrap(err)
+	}
+	for i, n := range notes {
+		err := cmds[i].Err()
+		if redis.HasErrorPrefix(err, "NOSCRIPT") { // the server does not know it yet
+			err = observeScript.Run(ctx, l.rdb, n.keys(), n.args()...).Err()
 		}
-		return nil
-	})
-	return wrap(err)
+		if err != nil {
+			return wrap(err)
+		}
+	}
+	return nil
 }
 
 // bucketsAhead is how many buckets one round trip of Buckets fetches.

@@ -75,28 +75,6 @@ type Turn struct {
 	ended  sync.Once
 }
 
-// Observe notes that rows of a call exist, so that older changes to their
-// participants are superseded. It must come before their task is enqueued.
-func (l *Ledger) Observe(ctx context.Context, b Batch, calls []CallRows) error {
-	todo := make([]scriptCall, 0, len(calls))
-	for _, c := range calls {
-		args := []any{seconds(b.keyLife())}
-		for _, r := range c.Rows {
-			for _, k := range r.Keys {
-				args = append(args, participantField(k), b.Seq(r.N))
-			}
-		}
-		todo = append(todo, scriptCall{keys: []string{latestKey(c.Call)}, args: args})
-	}
-	return runAll(ctx, l.rdb, observeScript, todo)
-}
-
-// CallRows are rows of one call.
-type CallRows struct {
-	Call string // tenant/call
-	Rows []RowRef
-}
-
 // Begin claims the participants of the rows and reads the rows' state. Rows
 // that have been superseded, cancelled or have expired get that outcome here,
 // unless an invitation was sent for them: what came of it must be found out.
@@ -212,13 +190,8 @@ type batchState struct {
 }
 
 func (t *Turn) inspect(ctx context.Context) (batchState, error) {
-	keys := []string{metaKey(t.batch.ID)}
-	args := make([]any, len(t.refs))
-	for i, r := range t.refs {
-		bucket, field := bucketOf(r.N)
-		keys = append(keys, rowsKey(t.batch.ID, bucket))
-		args[i] = field
-	}
+	keys, args := byBucket(t.batch.ID, len(t.refs), func(i int) int64 { return t.refs[i].N },
+		[]string{metaKey(t.batch.ID)}, nil, func(args []any, _ int, field string) []any { return append(args, field) })
 	t.start = time.Now()
 	got, err := inspectScript.Run(ctx, t.l.rdb, keys, args...).Slice()
 	if err != nil {

@@ -21,10 +21,7 @@ import (
 func enqueue(t *testing.T, files map[string]string, order ...string) (*ledger.Ledger, ledger.Batch) {
 	t.Helper()
 	rdb := redistest.Any(t)
-	q, err := tasks.NewQueue(rdb)
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := tasks.NewQueue(rdb)
 	t.Chdir(t.TempDir())
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Clean(name), []byte(text), 0o600); err != nil {

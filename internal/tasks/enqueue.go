@@ -7,6 +7,8 @@ import (
 	"hash/maphash"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"rollcall/internal/ledger"
 	"rollcall/internal/roster"
 )
@@ -21,6 +23,8 @@ type Request struct {
 	Queue    string        // one of Queues
 	Expire   time.Duration // from now to the rows' deadline
 	Keep     time.Duration // how long the batch can be read after that
+	// Progress is told how far the enqueue is. It may be called by several at once,
+	// and not in order.
 	Progress func(rows int64)
 }
 
@@ -47,30 +51,94 @@ func (q *Queue) Enqueue(ctx context.Context, r Request) (b ledger.Batch, existin
 	if err != nil || b.Sealed {
 		return b, !created, err
 	}
-	f := &flight{q: q, batch: b}
-	b.Totals, err = plan(ctx, r, f)
+	b.Totals, err = q.sendRows(ctx, b, r)
 	if err != nil {
 		return b, !created, err
 	}
 	return b, !created, q.Ledger.Seal(ctx, b, b.Totals)
 }
 
-// Plan computes the totals that Enqueue would end with, and contacts nobody.
-func Plan(ctx context.Context, r Request) (ledger.Totals, error) {
-	return plan(ctx, r, nil)
+// sendRows reads and packs the rows and sends them to Redis, at once: while one
+// flight fills, those before it are stored and enqueued. The order is the reason
+// that nothing is lost: a flight's tasks are enqueued when the sources of all rows
+// up to there are stored, and what supersedes older ones.
+func (q *Queue) sendRows(ctx context.Context, b ledger.Batch, r Request) (t ledger.Totals, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	full, stored := make(chan *flight), make(chan *flight)
+	g.Go(func() error {
+		defer close(full)
+		f := &flight{}
+		t, err = plan(ctx, r, func(k *pack) { f.packs = append(f.packs, k) }, func(rec roster.Record) error {
+			if f.rows == flightRows {
+				if err := hand(ctx, full, f); err != nil {
+					return err
+				}
+				f = f.next()
+			}
+			f.add(rec)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return hand(ctx, full, f)
+	})
+	g.Go(func() error {
+		defer close(stored)
+		for f := range full {
+			if err := q.Ledger.Put(ctx, b, f.first, f.sources, f.calls()); err != nil {
+				return err
+			}
+			if err := hand(ctx, stored, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for range senders {
+		g.Go(func() error {
+			for f := range stored {
+				if err := q.sendAll(ctx, b, f.packs); err != nil {
+					return err
+				}
+				if r.Progress != nil {
+					r.Progress(f.total)
+				}
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	return t, err
 }
 
-// plan runs the rows through the packer, into f where that is not nil.
-func plan(ctx context.Context, r Request, f *flight) (ledger.Totals, error) {
+// senders is how many flights are enqueued at once: the tasks of one are made
+// while Redis takes those of another.
+const senders = 2
+
+func hand(ctx context.Context, to chan<- *flight, f *flight) error {
+	select {
+	case to <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Plan computes the totals that Enqueue would end with, and contacts nobody.
+func Plan(ctx context.Context, r Request) (ledger.Totals, error) {
+	return plan(ctx, r, func(*pack) {}, func(roster.Record) error { return nil })
+}
+
+// plan hands out the rows, each before the pack that it completes, and the packs.
+func plan(ctx context.Context, r Request, packed func(*pack), row func(roster.Record) error) (ledger.Totals, error) {
 	var t ledger.Totals
 	seed := maphash.MakeSeed()
 	calls := map[uint64]struct{}{}
 	p := newPacker(func(k *pack) error {
 		t.Tasks++
 		calls[maphash.String(seed, k.call)] = struct{}{}
-		if f != nil {
-			f.packs = append(f.packs, k)
-		}
+		packed(k)
 		return nil
 	})
 	err := r.Input.Each(ctx, r.Options, func(rec roster.Record) error {
@@ -79,79 +147,50 @@ func plan(ctx context.Context, r Request, f *flight) (ledger.Totals, error) {
 		} else {
 			t.Deletes++
 		}
-		if err := p.add(rec.Change); err != nil {
+		if err := row(rec); err != nil {
 			return err
 		}
-		if f == nil {
-			return nil
-		}
-		return f.add(ctx, rec, r.Progress)
+		return p.add(rec.Change)
 	}, nil)
-	if err != nil {
-		return t, err
-	}
-	if err := p.flush(); err != nil {
-		return t, err
+	if err == nil {
+		err = p.flush()
 	}
 	t.Calls = int64(len(calls))
-	if f != nil {
-		if err := f.send(ctx, r.Progress); err != nil {
-			return t, err
-		}
-	}
-	return t, nil
+	return t, err
 }
 
-// flight is what is on its way to Redis. Its order is the reason that nothing
-// is lost: first the rows' sources, then what supersedes older rows, then the
-// tasks. A pack whose rows are not all stored yet is not in packs yet.
+// flight is what goes to Redis together.
 type flight struct {
-	q       *Queue
-	batch   ledger.Batch
 	first   int64 // bucket of sources[0]
 	sources [][]byte
-	rows    int64 // in this flight
-	total   int64
+	above   []string // the row before, if it is in the last of these
+	rows    int
+	total   int64 // rows of the batch, those of this flight included
 	packs   []*pack
 }
 
-func (f *flight) add(ctx context.Context, rec roster.Record, progress func(int64)) error {
+// add takes up a row's source.
+func (f *flight) add(rec roster.Record) {
 	if f.rows%ledger.BucketRows == 0 {
-		f.sources = append(f.sources, nil)
+		f.sources, f.above = append(f.sources, nil), f.above[:0]
 	}
 	last := len(f.sources) - 1
-	f.sources[last] = appendSource(f.sources[last], rec)
+	f.sources[last] = appendSource(f.sources[last], rec, f.above)
+	f.above = append(f.above[:0], rec.Cells...)
 	f.rows++
 	f.total++
-	if f.rows < flightRows {
-		return nil
-	}
-	return f.send(ctx, progress)
 }
 
-func (f *flight) send(ctx context.Context, progress func(int64)) error {
-	l := f.q.Ledger
-	if err := l.PutSource(ctx, f.batch, f.first, f.sources); err != nil {
-		return err
-	}
+// next is the flight after this one.
+func (f *flight) next() *flight {
+	return &flight{first: f.first + int64(len(f.sources)), total: f.total}
+}
+
+// calls are the rows of the packs, as the ledger wants them.
+func (f *flight) calls() []ledger.CallRows {
 	calls := make([]ledger.CallRows, len(f.packs))
 	for i, k := range f.packs {
 		calls[i] = ledger.CallRows{Call: k.call, Rows: refs(k.rows)}
 	}
-	if err := l.Observe(ctx, f.batch, calls); err != nil {
-		return err
-	}
-	err := each(ctx, f.packs, senders, func(ctx context.Context, k *pack) error {
-		_, err := f.q.send(ctx, f.batch, k)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	f.first += int64(len(f.sources))
-	f.sources, f.packs, f.rows = f.sources[:0], f.packs[:0], 0
-	if progress != nil {
-		progress(f.total)
-	}
-	return nil
+	return calls
 }

@@ -135,12 +135,9 @@ func TestRetryAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := another(t, rdb)
-		q, err := NewQueue(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		q := NewQueue(c)
 		c.AddHook(&cutHook{left: left})
-		if _, err = q.Retry(t.Context(), b, []ledger.Outcome{ledger.Exhausted}); err == nil {
+		if _, err := q.Retry(t.Context(), b, []ledger.Outcome{ledger.Exhausted}); err == nil {
 			break
 		}
 		pending := w.status(b).Pending
@@ -196,12 +193,12 @@ func TestRetryRemembers(t *testing.T) {
 	if err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 1, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
 		t.Fatal(err)
 	}
-	const latest = "rollcall:{c:/c}:latest"
-	w.rdb.Expire(t.Context(), latest, time.Minute)
+	const newest = "rollcall:{c:/c}:newest"
+	w.rdb.Expire(t.Context(), newest, time.Minute)
 	if n, err := w.q.Retry(t.Context(), b, []ledger.Outcome{ledger.Exhausted}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
-	if life := w.rdb.TTL(t.Context(), latest).Val(); life < b.Expire+b.Keep-time.Minute {
+	if life := w.rdb.TTL(t.Context(), newest).Val(); life < b.Expire+b.Keep-time.Minute {
 		t.Errorf("it is remembered for %s only", life)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+var errCut = errors.New("cut off by the test")
+
 // cutHook lets some commands through and refuses all that follow, as if the
 // process had been killed; a pipeline may be cut in its middle.
 type cutHook struct {

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -365,29 +366,24 @@ func testCancelNoWorker(t *testing.T, rdb *redis.Client) {
 	}
 }
 
-var errCut = errors.New("cut off by the test")
-
 func testCancelHalf(t *testing.T, rdb *redis.Client) {
 	w := newWorld(t, rdb, graphsim.Config{})
-	r := w.request(deletes(flightRows+500, 7), true)
-	r.Progress = func(int64) { panic(errCut) } // after the first flight
-	func() {
-		defer func() {
-			if p := recover(); p != errCut { //nolint:errorlint // a recovered value
-				panic(p)
-			}
-		}()
-		_, _, _ = w.q.Enqueue(t.Context(), r)
-	}()
+	const rows = 6*flightRows + 500
+	r := w.request(deletes(rows, 7), true)
+	ctx, cut := context.WithCancel(t.Context())
+	r.Progress = func(int64) { cut() } // after the first flight
+	if _, _, err := w.q.Enqueue(ctx, r); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
 	id := Identity{Sum: r.Summary.Sum}.BatchID()
 	st, err := w.q.Ledger.Status(t.Context(), id)
-	if err != nil || st.Sealed || st.Pending != flightRows+500 {
+	if err != nil || st.Sealed || st.Pending != rows {
 		t.Fatal(st, err)
 	}
 	if err := w.q.Cancel(t.Context(), st.Batch); err != nil {
 		t.Fatal(err)
 	}
-	if st := w.status(st.Batch); st.Outcomes[ledger.Cancelled] != flightRows+500 {
+	if st := w.status(st.Batch); st.Outcomes[ledger.Cancelled] != rows {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -533,11 +529,7 @@ func TestInterruptedEnqueue(t *testing.T) {
 		defer rdb.Close()
 		hook := &cutHook{left: left}
 		rdb.AddHook(hook)
-		q, err := NewQueue(rdb)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _, err = q.Enqueue(t.Context(), r)
+		_, _, err := NewQueue(rdb).Enqueue(t.Context(), r)
 		return hook, err
 	}
 	w := newWorld(t, redistest.Any(t), graphsim.Config{})
@@ -559,8 +551,7 @@ func TestInterruptedEnqueue(t *testing.T) {
 				r = w.request(csv, true)
 				_, err = run(t, w, r, left)
 			}
-			// asynq's errors do not wrap: the text has to do.
-			if !strings.Contains(err.Error(), errCut.Error()) {
+			if !errors.Is(err, errCut) {
 				t.Fatalf("the enqueue was not cut off: %v", err)
 			}
 			w.work()

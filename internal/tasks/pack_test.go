@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,11 +86,7 @@ func TestTaskRoundTrip(t *testing.T) {
 		{Row: 9, Action: roster.Invite, TenantID: "t", CallID: "c", Kind: roster.User, ID: "u"},
 	}
 	b := ledger.Batch{ID: "b", Base: 1 << 40, Expire: time.Hour, Keep: 2 * time.Hour, Queue: "low"}
-	at, err := newTask(b, &pack{n: 3, action: roster.Invite, rows: rows})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := readTask(at)
+	got, err := readTask(newTask(b, &pack{n: 3, action: roster.Invite, rows: rows}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,10 +98,13 @@ func TestTaskRoundTrip(t *testing.T) {
 
 // FuzzReadTask: what is read of a task makes the same task.
 func FuzzReadTask(f *testing.F) {
-	f.Add([]byte(`{"b":"x","q":1,"x":60,"k":60,"t":"t","c":"c","r":[{"n":1,"k":1,"i":"u"},{"n":2,"p":"p"}]}`))
-	f.Add([]byte(`{"b":"x","c":"c","r":[]}`))
-	f.Add([]byte(`{"r":[{"k":999}]}`))
-	f.Add([]byte(`{"b":"x","c":"c","r":[{"n":-1,"d":"\ud800","s":"r"},null]}`))
+	b := ledger.Batch{ID: "x", Base: 1, Expire: time.Minute, Keep: time.Minute}
+	guid := "5b6e2c1a-7d5f-4b8e-9a61-000000000001"
+	f.Add(payload(b, []roster.Change{{Row: 1, CallID: guid, TenantID: "t", Kind: roster.User, ID: guid}, {Row: 2, ParticipantID: "p"}}))
+	f.Add(payload(b, []roster.Change{{Row: 3, CallID: "c", Kind: roster.Guest, ID: "g", DisplayName: "\xff", ReplacesCallID: "r"}}))
+	f.Add([]byte{payloadVersion, 2, 'x', 1, 1, 1, 0, 2, 'c', 1, 15, 9})
+	f.Add([]byte{})
+	f.Add([]byte{payloadVersion, sameText})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := readTask(asynq.NewTask(typeDelete, b))
 		if err != nil {
@@ -113,10 +113,7 @@ func FuzzReadTask(f *testing.F) {
 		if got.batch.ID == "" || len(got.rows) == 0 || got.rows[0].CallID == "" {
 			t.Errorf("read as %+v", got)
 		}
-		at, err := newTask(got.batch, &pack{action: got.action, rows: got.rows})
-		if err != nil {
-			t.Fatal(err)
-		}
+		at := newTask(got.batch, &pack{action: got.action, rows: got.rows})
 		if again, err := readTask(at); err != nil || !reflect.DeepEqual(again.rows, got.rows) || again.batch.ID != got.batch.ID || again.tenant != got.tenant || at.Type() != typeDelete {
 			t.Errorf("%+v became %+v, %v", got, again, err)
 		}
@@ -153,10 +150,14 @@ func TestSources(t *testing.T) {
 		{File: 0, Line: 2, Cells: []string{"invite", "", "zażółć\n\x00"}},
 		{File: 1, Line: 1 << 20, Cells: []string{"+1", ""}},
 		{File: 1, Line: 3},
+		{File: 0, Line: 4, Cells: []string{"delete", "5b6e2c1a-7d5f-4b8e-9a61-000000000001", "5B6E2C1A-7d5f-4b8e-9a61-000000000001"}},
+		{File: 0, Line: 5, Cells: []string{"delete", "5b6e2c1a-7d5f-4b8e-9a61-000000000002", strings.Repeat("-", guidLen)}},
 	}
 	var b []byte
+	var above []string
 	for _, r := range records {
-		b = appendSource(b, r)
+		b = appendSource(b, r, above)
+		above = r.Cells
 	}
 	got, err := s.Rows(b)
 	if err != nil || len(got) != len(records) {
@@ -175,7 +176,7 @@ func TestSources(t *testing.T) {
 }
 
 func FuzzSources(f *testing.F) {
-	f.Add(appendSource(nil, roster.Record{File: 1, Line: 2, Cells: []string{"a", ""}}))
+	f.Add(appendSource(nil, roster.Record{File: 1, Line: 2, Cells: []string{"a", ""}}, nil))
 	f.Add([]byte{0, 0, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Add([]byte{0, 1, 2, 200})
 	s := &Sources{Files: make([]roster.File, 2), extra: make([][]string, 2)}
@@ -185,8 +186,10 @@ func FuzzSources(f *testing.F) {
 			return
 		}
 		var again []byte
+		var above []string
 		for _, r := range rows {
-			again = appendSource(again, roster.Record{File: r.File, Line: r.Line, Cells: r.Cells})
+			again = appendSource(again, roster.Record{File: r.File, Line: r.Line, Cells: r.Cells}, above)
+			above = r.Cells
 		}
 		if back, err := s.Rows(again); err != nil || len(back) != len(rows) {
 			t.Errorf("%d rows became %d, %v", len(rows), len(back), err)

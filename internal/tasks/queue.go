@@ -22,28 +22,13 @@ type Queue struct {
 	inspector *asynq.Inspector
 }
 
-// senders is how many tasks are on their way to Redis at once; commands that
-// come together share a round trip.
-const senders = 64
-
-// NewQueue returns the queue kept in rdb. It needs no closing besides rdb's own,
-// which ends the shared pipeline, too.
-func NewQueue(rdb redis.UniversalClient) (*Queue, error) {
+// NewQueue returns the queue kept in rdb. It needs no closing besides rdb's own.
+func NewQueue(rdb redis.UniversalClient) *Queue {
 	q := &Queue{Ledger: ledger.New(rdb), rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
 	// Also commands claim (batch cancel), and must know what workers leave behind.
 	q.Ledger.Linger = graph.DefaultTimeout
-	type pipeliner interface {
-		AutoPipeline() (*redis.AutoPipeliner, error)
-	}
-	if c, ok := rdb.(pipeliner); ok {
-		pipeline, err := c.AutoPipeline()
-		if err != nil {
-			return nil, fmt.Errorf("open the queue: %w", err)
-		}
-		rdb = pipeline
-	}
 	q.client = asynq.NewClientFromRedisClient(rdb)
-	return q, nil
+	return q
 }
 
 // each calls f for every pack, some at a time.
@@ -58,11 +43,7 @@ func each(ctx context.Context, packs []*pack, some int, f func(ctx context.Conte
 
 // send enqueues a pack's task. One that is in the queue already stays as it is.
 func (q *Queue) send(ctx context.Context, b ledger.Batch, k *pack) (existing bool, err error) {
-	t, err := newTask(b, k)
-	if err != nil {
-		return false, err
-	}
-	_, err = q.client.EnqueueContext(ctx, t)
+	_, err = q.client.EnqueueContext(ctx, newTask(b, k))
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err() // asynq's error would not say so

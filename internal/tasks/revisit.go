@@ -55,7 +55,7 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, f func(ctx context.
 		}
 		for i, r := range rows {
 			if i >= len(bucket.Rows) {
-				return fmt.Errorf("batch %s: %w", b.ID, errSource)
+				return fmt.Errorf("batch %s: %w", b.ID, errCompact)
 			}
 			c, err := sources.change(bucket.First+int64(i), r)
 			if err != nil {
@@ -68,7 +68,7 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, f func(ctx context.
 				return err
 			}
 		}
-		return hand(senders * 4)
+		return hand(32 * visitors)
 	})
 	if err != nil {
 		return 0, err
@@ -123,7 +123,7 @@ func (q *Queue) Retry(ctx context.Context, b ledger.Batch, which []ledger.Outcom
 	}
 	_, err = q.revisit(ctx, b, func(ctx context.Context, k *pack) error {
 		// What supersedes the rows must be remembered as long as they live.
-		if err := q.Ledger.Observe(ctx, b, []ledger.CallRows{{Call: k.call, Rows: refs(k.rows)}}); err != nil {
+		if err := q.Ledger.Put(ctx, b, 0, nil, []ledger.CallRows{{Call: k.call, Rows: refs(k.rows)}}); err != nil {
 			return err
 		}
 		return r.revive(ctx, k)

@@ -3,8 +3,8 @@ package tasks
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"rollcall/internal/ledger"
@@ -78,59 +78,48 @@ type SourceRow struct {
 	Cells      []string
 }
 
-// appendSource writes a row: file, line and number of cells as varints, then
-// each cell with its length.
-func appendSource(b []byte, r roster.Record) []byte {
+// appendSource writes a row: file, line and number of cells as varints, then each
+// cell, compact. above are the cells of the row before it in the bucket.
+func appendSource(b []byte, r roster.Record, above []string) []byte {
 	b = binary.AppendUvarint(b, uint64(r.File))
 	b = binary.AppendUvarint(b, uint64(r.Line))
 	b = binary.AppendUvarint(b, uint64(len(r.Cells)))
-	for _, c := range r.Cells {
-		b = binary.AppendUvarint(b, uint64(len(c)))
-		b = append(b, c...)
+	for i, c := range r.Cells {
+		b = appendText(b, c, at(above, i))
 	}
 	return b
 }
 
-var errSource = errors.New("the stored source of a batch cannot be read: it was written by another version")
+// at is a text of the row above, "" where it has none.
+func at(above []string, i int) string {
+	if i < len(above) {
+		return above[i]
+	}
+	return ""
+}
 
 // Rows reads what a bucket stores, in order.
 func (s *Sources) Rows(source []byte) ([]SourceRow, error) {
 	rows := make([]SourceRow, 0, ledger.BucketRows)
-	text := string(source)
-	num := func() (int, error) {
-		v, n := binary.Uvarint(source)
-		if n <= 0 || v > 1<<31 {
-			return 0, errSource
+	r := compactReader{rest: source}
+	var above []string
+	for len(r.rest) > 0 {
+		row := SourceRow{File: int(r.number(math.MaxInt32)), Line: int(r.number(math.MaxInt32))}
+		n := r.number(uint64(len(r.rest)))
+		if r.err != nil || row.File >= len(s.Files) || n > int64(len(r.rest)) {
+			return nil, errCompact
 		}
-		source, text = source[n:], text[n:]
-		return int(v), nil
-	}
-	for len(source) > 0 {
-		var head [3]int
-		for i := range head {
-			var err error
-			if head[i], err = num(); err != nil {
-				return nil, err
-			}
+		extra := s.extra[row.File]
+		row.Cells = make([]string, n, int(n)+len(extra))
+		for i := range row.Cells {
+			row.Cells[i] = r.text(at(above, i))
 		}
-		r := SourceRow{File: head[0], Line: head[1]}
-		if r.File >= len(s.Files) || head[2] > len(source) {
-			return nil, errSource
+		if r.err != nil {
+			return nil, r.err
 		}
-		r.Cells = make([]string, head[2], head[2]+len(s.extra[r.File]))
-		for i := range r.Cells {
-			n, err := num()
-			if err != nil {
-				return nil, err
-			}
-			if n > len(text) {
-				return nil, errSource
-			}
-			r.Cells[i] = text[:n]
-			source, text = source[n:], text[n:]
-		}
-		r.Cells = append(r.Cells, s.extra[r.File]...)
-		rows = append(rows, r)
+		above = row.Cells
+		row.Cells = append(row.Cells, extra...)
+		rows = append(rows, row)
 	}
 	return rows, nil
 }
@@ -139,7 +128,7 @@ func (s *Sources) Rows(source []byte) ([]SourceRow, error) {
 func (s *Sources) change(n int64, r SourceRow) (roster.Change, error) {
 	c, bad := s.schemas[r.File].Change(r.Cells)
 	if len(bad) > 0 {
-		return c, fmt.Errorf("row %d: %w", n, errSource)
+		return c, fmt.Errorf("row %d: %w", n, errCompact)
 	}
 	c.Row = n
 	return c, nil

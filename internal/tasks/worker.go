@@ -116,9 +116,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if w.graph, err = graph.New(cfg.Graph); err != nil {
 		return nil, err
 	}
-	if w.queue, err = NewQueue(cfg.Redis); err != nil {
-		return nil, err
-	}
+	w.queue = NewQueue(cfg.Redis)
 	w.queue.Ledger.Replicas, w.queue.Ledger.Linger = cfg.Replicas, w.graph.Timeout()
 	return w, nil
 }

@@ -51,10 +51,7 @@ func newWorldWith(t testing.TB, rdb *redis.Client, graphAPI http.Handler) *world
 	t.Helper()
 	srv := httptest.NewServer(graphAPI)
 	t.Cleanup(srv.Close)
-	q, err := NewQueue(rdb)
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := NewQueue(rdb)
 	return &world{t: t, rdb: rdb, q: q, url: srv.URL}
 }
 

@@ -1,9 +1,9 @@
 -- claim: takes the participants of some rows of one call, each row all or nothing.
--- KEYS 1 latest, 2 claims (hash: participant key to owner:expiry ms:sequence number; behind a key with a "!" until when
+-- KEYS 1 newest, 2 claims (hash: participant key to owner:expiry ms:sequence number; behind a key with a "!" until when
 --      what was sent under a claim that ran out may still be done, and by which row: ms:sequence number),
 --      3 ringing (hash: participant key to until ms:sequence number of the invite),
 --      4 changed (sorted set: participant key by ms)
--- ARGV 1 owner, 2 life of a claim in ms, 3 life of latest in seconds, 4 ms for which what was sent under a claim that
+-- ARGV 1 owner, 2 life of a claim in ms, 3 life of newest in seconds, 4 ms for which what was sent under a claim that
 --      ran out may still be done, then for each row: sequence number, number of participant keys, the keys
 -- returns for each row four numbers:
 --      1 verdict: 0 claimed, 1 claimed although a newer change exists, 2 someone else works on the participant,
@@ -15,59 +15,73 @@
 --      4 when (ms) the participant was last changed, 0 if not lately
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local noted = false
-local expiry = string.format('%.0f', now + ARGV[2])
--- The newest of the given rows themselves: what is known of them may be lost.
-local here, i = {}, 5
+local function whole(x) return string.format('%.0f', x) end
+
+-- All that is known of all participants, in as few calls as can be: they are what a script costs.
+local keys, texts, known = {}, {}, {}
+local i = 5
 while i <= #ARGV do
-  for k = i + 2, i + 1 + tonumber(ARGV[i + 1]) do
-    here[ARGV[k]] = math.max(here[ARGV[k]] or 0, tonumber(ARGV[i]))
+  local seq = tonumber(ARGV[i])
+  for k = i + 2, i + 1 + ARGV[i + 1] do
+    local key = ARGV[k]
+    if not known[key] then
+      keys[#keys + 1] = key
+      known[key] = {noted = newest(KEYS[1], key, texts), newest = 0}
+    end
+    -- The newest of the given rows themselves, too: what was noted may be lost.
+    known[key].newest = math.max(known[key].newest, known[key].noted, seq)
   end
-  i = i + 2 + tonumber(ARGV[i + 1])
+  i = i + 2 + ARGV[i + 1]
 end
-local out = {}
+local fields = {}
+for k, key in ipairs(keys) do fields[k], fields[#keys + k] = key, key .. '!' end
+local claims = redis.call('HMGET', KEYS[2], unpack(fields))
+local rings = redis.call('HMGET', KEYS[3], unpack(keys))
+local lately = redis.call('EXISTS', KEYS[4]) == 1
+for k, key in ipairs(keys) do
+  local p = known[key]
+  p.claim, p.late, p.ring = claims[k], claims[#keys + k], rings[k]
+  p.changed = lately and tonumber(redis.call('ZSCORE', KEYS[4], key) or 0) or 0
+end
+
+local out, entries = {}, {}
 i = 5
 while i <= #ARGV do
-  local seq, n = ARGV[i], tonumber(ARGV[i + 1])
+  local seq, n = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
   local newer, busy, under_way = false, false, false
-  local rings, named, changed, first_ring, unknown = 0, 1, 0, nil, {}
+  local ring, named, changed, first_ring = 0, 1, 0, nil
   for k = i + 2, i + 1 + n do
-    local newest = redis.call('HGET', KEYS[1], ARGV[k])
-    if math.max(tonumber(newest or 0), here[ARGV[k]]) > tonumber(seq) then newer = true end
-    if not newest or tonumber(newest) < tonumber(seq) then unknown[#unknown + 1] = ARGV[k] end
-    local claim = redis.call('HGET', KEYS[2], ARGV[k])
-    if claim then
-      local owner, ends, of = string.match(claim, '^([^:]*):(%d+):(%d+)$')
+    local p = known[ARGV[k]]
+    if p.newest > seq then newer = true end
+    if p.claim then
+      local owner, ends, of = string.match(p.claim, '^([^:]*):(%d+):(%d+)$')
       if owner ~= ARGV[1] then
         if tonumber(ends) > now then
           busy = true
-          if of == seq then under_way = true end
+          if tonumber(of) == seq then under_way = true end
         elseif tonumber(ends) + ARGV[4] > now then
           -- Its row may go on, which takes the claim over.
-          redis.call('HSET', KEYS[2], ARGV[k] .. '!', string.format('%.0f', ends + ARGV[4]) .. ':' .. of)
-          redis.call('HDEL', KEYS[2], ARGV[k])
+          p.late, p.claim, p.write = whole(ends + ARGV[4]) .. ':' .. of, false, true
         end
       end
     end
-    local late = redis.call('HGET', KEYS[2], ARGV[k] .. '!')
-    if late then
-      local ends, of = string.match(late, '^(%d+):(%d+)$')
+    if p.late then
+      local ends, of = string.match(p.late, '^(%d+):(%d+)$')
       if tonumber(ends) <= now then
-        redis.call('HDEL', KEYS[2], ARGV[k] .. '!')
-      elseif of ~= seq then
+        p.late, p.write = false, true
+      elseif tonumber(of) ~= seq then
         busy = true
       end
     end
-    local note = redis.call('HGET', KEYS[3], ARGV[k])
-    if note then
-      local ends, of = string.match(note, '^(%d+):(%d+)$')
-      if tonumber(of) < tonumber(seq) and tonumber(ends) > now then
-        rings = math.max(rings, tonumber(ends))
+    if p.ring then
+      local ends, of = string.match(p.ring, '^(%d+):(%d+)$')
+      if tonumber(of) < seq and tonumber(ends) > now then
+        ring = math.max(ring, tonumber(ends))
         if k == i + 2 then first_ring = of end
         if of ~= first_ring then named = 0 end
       end
     end
-    changed = math.max(changed, tonumber(redis.call('ZSCORE', KEYS[4], ARGV[k]) or 0))
+    changed = math.max(changed, p.changed)
   end
   local verdict = 0
   if newer and not under_way then
@@ -76,23 +90,41 @@ while i <= #ARGV do
     verdict = 2
   end
   if verdict < 2 then
-    -- Redis has lost that these are known: an older row must not come after this one.
-    for _, key in ipairs(unknown) do
-      redis.call('HSET', KEYS[1], key, seq)
-      noted = true
-    end
     for k = i + 2, i + 1 + n do
-      redis.call('HSET', KEYS[2], ARGV[k], ARGV[1] .. ':' .. expiry .. ':' .. seq)
+      local p = known[ARGV[k]]
+      -- Redis has lost that it is known: an older row must not come after this one.
+      if p.noted < seq then
+        p.noted = seq
+        entries[#entries + 1] = entry(ARGV[k], seq)
+      end
+      p.claim, p.write = ARGV[1] .. ':' .. whole(now + ARGV[2]) .. ':' .. whole(seq), true
     end
   end
-  if rings == 0 then named = 0 end
+  if ring == 0 then named = 0 end
   out[#out + 1] = verdict
-  out[#out + 1] = rings
+  out[#out + 1] = ring
   out[#out + 1] = named
   out[#out + 1] = changed
   i = i + 2 + n
 end
-if noted and redis.call('TTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
+
+local set, del = {}, {}
+for _, key in ipairs(keys) do
+  local p = known[key]
+  if p.write then
+    for field, value in pairs({[key] = p.claim, [key .. '!'] = p.late}) do
+      if value then
+        set[#set + 1] = field
+        set[#set + 1] = value
+      else
+        del[#del + 1] = field
+      end
+    end
+  end
+end
+if #set > 0 then redis.call('HSET', KEYS[2], unpack(set)) end
+if #del > 0 then redis.call('HDEL', KEYS[2], unpack(del)) end
+if #entries > 0 then note(KEYS[1], table.concat(entries), ARGV[3]) end
 -- Claims of the dead stay in the hash until their participants are claimed
 -- again or the hash is left alone for a while.
 redis.call('PEXPIRE', KEYS[2], ARGV[2] * 20)

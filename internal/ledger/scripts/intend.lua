@@ -5,17 +5,19 @@
 -- returns now in ms, or -1 if a claim is not the owner's any more
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local notes, i = {}, 3
+local keys, notes, i = {}, {}, 3
 while i <= #ARGV do
   local note = string.format('%.0f', now + ARGV[2]) .. ':' .. ARGV[i]
-  for k = i + 2, i + 1 + tonumber(ARGV[i + 1]) do
-    local claim = redis.call('HGET', KEYS[1], ARGV[k])
-    local owner, ends = string.match(claim or '', '^([^:]*):(%d+):')
-    if owner ~= ARGV[1] or tonumber(ends) <= now then return -1 end
+  for k = i + 2, i + 1 + ARGV[i + 1] do
+    keys[#keys + 1] = ARGV[k]
     notes[#notes + 1] = ARGV[k]
     notes[#notes + 1] = note
   end
-  i = i + 2 + tonumber(ARGV[i + 1])
+  i = i + 2 + ARGV[i + 1]
+end
+for _, claim in ipairs(redis.call('HMGET', KEYS[1], unpack(keys))) do
+  local owner, ends = string.match(claim or '', '^([^:]*):(%d+):')
+  if owner ~= ARGV[1] or tonumber(ends) <= now then return -1 end
 end
 redis.call('HSET', KEYS[2], unpack(notes))
 if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[2], ARGV[2] * 2) end

@@ -1,12 +1,6 @@
--- observe: notes the newest change of participants of one call.
--- KEYS 1 latest
--- ARGV 1 key life in seconds, then participant key, sequence number pairs
+-- observe: notes the newest changes of participants of one call.
+-- KEYS 1 newest
+-- ARGV 1 key life in seconds, 2 entries as newest.lua has them
 -- returns nothing of use
-for i = 2, #ARGV, 2 do
-  local seen = redis.call('HGET', KEYS[1], ARGV[i])
-  if not seen or tonumber(seen) < tonumber(ARGV[i + 1]) then
-    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-  end
-end
-if redis.call('TTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+note(KEYS[1], ARGV[2], ARGV[1])
 return 1

@@ -8,22 +8,34 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local i = 3
-for k = i + 1, i + tonumber(ARGV[i]) do
-  local claim = redis.call('HGET', KEYS[1], ARGV[k])
-  if claim and string.match(claim, '^([^:]*):') == ARGV[1] then redis.call('HDEL', KEYS[1], ARGV[k]) end
+local n = tonumber(ARGV[i])
+if n > 0 then
+  local mine = {}
+  for k, claim in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV, i + 1, i + n))) do
+    if claim and string.match(claim, '^([^:]*):') == ARGV[1] then mine[#mine + 1] = ARGV[i + k] end
+  end
+  if #mine > 0 then redis.call('HDEL', KEYS[1], unpack(mine)) end
 end
-i = i + tonumber(ARGV[i]) + 1
-local changed = tonumber(ARGV[i])
-for k = i + 1, i + changed do redis.call('ZADD', KEYS[3], now, ARGV[k]) end
-if changed > 0 then
+i = i + n + 1
+n = tonumber(ARGV[i])
+if n > 0 then
+  local changed = {}
+  for k = i + 1, i + n do
+    changed[#changed + 1] = now
+    changed[#changed + 1] = ARGV[k]
+  end
+  redis.call('ZADD', KEYS[3], unpack(changed))
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[2])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
 end
-for k = i + changed + 1, #ARGV, 2 do
-  local note = redis.call('HGET', KEYS[2], ARGV[k])
-  -- A newer invitation to the same participant goes on ringing.
-  if note and tonumber(string.match(note, ':(%d+)$')) <= tonumber(ARGV[k + 1]) then
-    redis.call('HDEL', KEYS[2], ARGV[k])
+i = i + n + 1
+if i <= #ARGV then
+  local keys, quiet = {}, {}
+  for k = i, #ARGV, 2 do keys[#keys + 1] = ARGV[k] end
+  for k, note in ipairs(redis.call('HMGET', KEYS[2], unpack(keys))) do
+    -- A newer invitation to the same participant goes on ringing.
+    if note and tonumber(string.match(note, ':(%d+)$')) <= tonumber(ARGV[i + 2 * k - 1]) then quiet[#quiet + 1] = keys[k] end
   end
+  if #quiet > 0 then redis.call('HDEL', KEYS[2], unpack(quiet)) end
 end
 return 1

@@ -4,16 +4,16 @@
 -- returns how many of them the owner still holds
 local t = redis.call('TIME')
 local expiry = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2])
-local held = 0
-for i = 3, #ARGV do
-  local claim = redis.call('HGET', KEYS[1], ARGV[i])
+local held = {}
+for k, claim in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV, 3))) do
   if claim then
     local owner, of = string.match(claim, '^([^:]*):%d+:(%d+)$')
     if owner == ARGV[1] then
-      redis.call('HSET', KEYS[1], ARGV[i], owner .. ':' .. expiry .. ':' .. of)
-      held = held + 1
+      held[#held + 1] = ARGV[2 + k]
+      held[#held + 1] = owner .. ':' .. expiry .. ':' .. of
     end
   end
 end
+if #held > 0 then redis.call('HSET', KEYS[1], unpack(held)) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2] * 20)
-return held
+return #held / 2

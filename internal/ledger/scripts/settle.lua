@@ -1,6 +1,7 @@
 -- settle: writes records of rows; an outcome is set once, and the counters move with it.
--- KEYS 1 meta, 2 counts, 3… the rows' bucket of each row
--- ARGV 1 key life in seconds, 2 the batch's base, then for each row: field, the record it is thought to have, the new record.
+-- KEYS 1 meta, 2 counts, 3… buckets of rows
+-- ARGV 1 key life in seconds, 2 the batch's base, then for each bucket: number of rows, then for each of them: field,
+--      the record it is thought to have, the new record.
 --      A record's first byte is its outcome's letter, or while the row is pending '.', and '!' once
 --      an invitation was to be sent. An outcome replaces any pending record, a pending record only
 --      the one expected: what somebody else has found out in between must not be lost
@@ -10,26 +11,41 @@ local meta = redis.call('HMGET', KEYS[1], 'rows', 'base')
 local total = meta[1]
 if not total or meta[2] ~= ARGV[2] then return {-1} end
 local function pending(record) return string.find('.!', string.sub(record, 1, 1), 1, true) end
-local out, done = {0}, 0
-for n = 1, #KEYS - 2 do
-  local bucket, field, expected, record = KEYS[2 + n], ARGV[3 * n], ARGV[3 * n + 1], ARGV[3 * n + 2]
-  local old = redis.call('HGET', bucket, field) or ''
-  local final = not pending(record)
-  if old == record then
-    out[1 + n] = 1 -- it was written, and the answer to that was lost
-  elseif old ~= '' and not pending(old) or not final and old ~= expected then
-    out[1 + n] = old
-  else
-    redis.call('HSET', bucket, field, record)
-    if old == '' then redis.call('EXPIRE', bucket, ARGV[1]) end
-    if final then
-      redis.call('HINCRBY', KEYS[2], string.sub(record, 1, 1), 1)
-      done = done + 1
+local out, done, counts = {0}, 0, {}
+local at = 3
+for b = 3, #KEYS do
+  local n = tonumber(ARGV[at])
+  local fields, has, set = {}, {}, {}
+  for r = 1, n do fields[r] = ARGV[at + 3 * r - 2] end
+  for r, record in ipairs(redis.call('HMGET', KEYS[b], unpack(fields))) do has[fields[r]] = record or '' end
+  for r = 1, n do
+    local field, expected, record = fields[r], ARGV[at + 3 * r - 1], ARGV[at + 3 * r]
+    local old = has[field]
+    local final = not pending(record)
+    if old == record then
+      out[#out + 1] = 1 -- it was written, and the answer to that was lost
+    elseif old ~= '' and not pending(old) or not final and old ~= expected then
+      out[#out + 1] = old
+    else
+      has[field] = record
+      set[#set + 1] = field
+      set[#set + 1] = record
+      if final then
+        local letter = string.sub(record, 1, 1)
+        counts[letter] = (counts[letter] or 0) + 1
+        done = done + 1
+      end
+      out[#out + 1] = 1
     end
-    out[1 + n] = 1
   end
+  if #set > 0 then
+    redis.call('HSET', KEYS[b], unpack(set))
+    if redis.call('TTL', KEYS[b]) < 0 then redis.call('EXPIRE', KEYS[b], ARGV[1]) end
+  end
+  at = at + 1 + 3 * n
 end
 if done > 0 then
+  for letter, n in pairs(counts) do redis.call('HINCRBY', KEYS[2], letter, n) end
   local all = redis.call('HINCRBY', KEYS[2], 'done', done)
   if all == done then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
   if all >= tonumber(total) then

@@ -1,0 +1,100 @@
+-- newest: which change to each participant of a call is the newest. Scripts that use it begin with this text.
+-- A block is a string of 16 bytes for each change noted: 9 of the participant's key, 7 of the sequence number. There is
+-- one at first; what it has no room for goes to one of 16 more by the key's first bytes, and on from there. So to note
+-- many is one write, no entry has a cost of its own, and even in a huge call only short texts are searched.
+-- The names of further blocks are made here; they have the first one's hash tag.
+local BLOCK = 16384
+
+local function below(key, id, depth) return key .. ':' .. string.format('%x', string.byte(id, depth) % 16) end
+
+local function number(text, at)
+  local n = 0
+  for i = at, at + 6 do n = n * 256 + string.byte(text, i) end
+  return n
+end
+
+local function entry(id, seq)
+  local bytes = {}
+  for i = 7, 1, -1 do
+    bytes[i] = string.char(seq % 256)
+    seq = math.floor(seq / 256)
+  end
+  return string.sub(id, 1, 9) .. table.concat(bytes)
+end
+
+-- join is table.concat for lists that are too long for some servers.
+local function join(list)
+  local parts = {}
+  for at = 1, #list, 500 do parts[#parts + 1] = table.concat(list, '', at, math.min(at + 499, #list)) end
+  return table.concat(parts)
+end
+
+-- compact leaves the newest entry of each participant.
+local function compact(text)
+  local best, out = {}, {}
+  for at = 1, #text, 16 do
+    local id = string.sub(text, at, at + 8)
+    if not best[id] then out[#out + 1] = id end
+    if not best[id] or number(text, at + 9) > number(best[id], 10) then best[id] = string.sub(text, at, at + 15) end
+  end
+  for i, id in ipairs(out) do out[i] = best[id] end
+  return join(out)
+end
+
+-- missing gives those of the entries that a text does not have.
+local function missing(text, entries)
+  local out = {}
+  for at = 1, #entries, 16 do
+    local one = string.sub(entries, at, at + 15)
+    local there = string.find(text, one, 1, true)
+    while there and there % 16 ~= 1 do there = string.find(text, one, there + 1, true) end
+    if not there then out[#out + 1] = one end
+  end
+  return join(out)
+end
+
+-- note adds entries to a block, whose life in seconds is at least the one given.
+local function note(key, entries, life, depth)
+  local text = redis.call('GET', key) or ''
+  life = math.max(tonumber(life), redis.call('TTL', key))
+  if #text < BLOCK then
+    text = text .. (text ~= '' and missing(text, entries) or entries)
+    if #text > BLOCK then text = compact(text) end
+    entries = string.sub(text, BLOCK + 1)
+    -- Not APPEND, which doubles the memory of what it adds to.
+    redis.call('SET', key, string.sub(text, 1, BLOCK), 'EX', life)
+  elseif redis.call('TTL', key) < life then
+    redis.call('EXPIRE', key, life)
+  end
+  if entries == '' then return end
+  depth = depth or 1
+  local parts = {}
+  for at = 1, #entries, 16 do
+    local one = string.sub(entries, at, at + 15)
+    local to = below(key, one, depth)
+    parts[to] = parts[to] or {}
+    table.insert(parts[to], one)
+  end
+  for to, part in pairs(parts) do note(to, join(part), life, depth + 1) end
+end
+
+-- newest gives the sequence number of the newest change noted, 0 if there is none. texts keeps what has been read.
+local function newest(key, id, texts)
+  local best, depth = 0, 1
+  id = string.sub(id, 1, 9)
+  while true do
+    local text = texts[key]
+    if not text then
+      text = redis.call('GET', key) or ''
+      texts[key] = text
+    end
+    local at = string.find(text, id, 1, true)
+    while at do
+      if at % 16 == 1 then best = math.max(best, number(text, at + 9)) end
+      at = string.find(text, id, at + 1, true)
+    end
+    if #text < BLOCK then return best end
+    key, depth = below(key, id, depth), depth + 1
+  end
+end
+
