@@ -339,19 +339,12 @@ func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, e
 	}
 	deadline := now.Add(b.Expire).UnixMilli()
 	reopened := int64(0)
-	for bucket := range (b.Rows + BucketRows - 1) / BucketRows {
-		n, err := reopenScript.Run(ctx, l.rdb,
-			[]string{metaKey(b.ID), countsKey(b.ID), rowsKey(b.ID, bucket)},
-			seconds(b.keyLife()), deadline, letters).Int64()
-		if err != nil {
-			return reopened, wrap(err)
-		}
-		if n < 0 {
-			return reopened, ErrNoBatch
-		}
+	hashes := (b.Rows + hashRows - 1) / hashRows
+	for from := int64(0); from < hashes; from += hashesAhead {
+		n, err := l.reopenSome(ctx, b, from, min(from+hashesAhead, hashes), deadline, letters)
 		reopened += n
-		if err := l.rdb.Expire(ctx, sourceKey(b.ID, bucket), b.keyLife()).Err(); err != nil {
-			return reopened, wrap(err)
+		if err != nil {
+			return reopened, err
 		}
 	}
 	st, err := l.Status(ctx, b.ID)
@@ -359,4 +352,36 @@ func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, e
 		return reopened, err
 	}
 	return reopened, l.index(ctx, st)
+}
+
+// hashesAhead is how many hashes one round trip of Reopen deals with.
+const hashesAhead = 256
+
+func (l *Ledger) reopenSome(ctx context.Context, b Batch, from, to, deadline int64, letters []byte) (reopened int64, err error) {
+	pipe := l.rdb.Pipeline()
+	for bucket := from * hashRows / BucketRows; bucket*BucketRows < to*hashRows; bucket++ {
+		pipe.Expire(ctx, sourceKey(b.ID, bucket), b.keyLife())
+	}
+	calls := make([]scriptCall, 0, to-from)
+	for hash := from; hash < to; hash++ {
+		calls = append(calls, scriptCall{
+			[]string{metaKey(b.ID), countsKey(b.ID), rowsKey(b.ID, hash)},
+			[]any{seconds(b.keyLife()), deadline, letters},
+		})
+	}
+	cmds, err := runAll(ctx, l.rdb, pipe, reopenScript, calls)
+	if err != nil {
+		return 0, err
+	}
+	for _, cmd := range cmds {
+		n, err := cmd.Int64()
+		switch {
+		case err != nil:
+			return reopened, wrap(err)
+		case n < 0:
+			return reopened, ErrNoBatch
+		}
+		reopened += n
+	}
+	return reopened, nil
 }

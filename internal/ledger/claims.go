@@ -104,7 +104,7 @@ func (t *Turn) end(ctx context.Context, give []string) (err error) {
 // release gives claims up, and notes whose participants may have been changed
 // and whose are not rung any more.
 func (t *Turn) release(ctx context.Context, fields []string) error {
-	args := []any{t.owner, changeMemory.Milliseconds()}
+	args := []any{t.owner, seconds(changeMemory)}
 	for _, list := range [][]string{fields, t.dirty} {
 		args = append(args, len(list))
 		for _, f := range list {

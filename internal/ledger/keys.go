@@ -19,8 +19,8 @@ const (
 func metaKey(batch string) string   { return "rollcall:{b:" + batch + "}:meta" }
 func countsKey(batch string) string { return "rollcall:{b:" + batch + "}:counts" }
 
-func rowsKey(batch string, bucket int64) string {
-	return "rollcall:{b:" + batch + "}:rows:" + strconv.FormatInt(bucket, 10)
+func rowsKey(batch string, hash int64) string {
+	return "rollcall:{b:" + batch + "}:rows:" + strconv.FormatInt(hash, 10)
 }
 
 func sourceKey(batch string, bucket int64) string {
@@ -36,25 +36,29 @@ func changedKey(call string) string { return "rollcall:{c:" + call + "}:changed"
 func batchFence(batch string) string { return "rollcall:{b:" + batch + "}:fence" }
 func callFence(call string) string   { return "rollcall:{c:" + call + "}:fence" }
 
-// BucketRows is the number of rows that share a bucket: small enough for Redis
-// to keep their hash as a compact list.
+// BucketRows is the number of rows whose sources share a bucket: many, as they are
+// compressed together.
 const BucketRows = 256
 
-// bucketOf returns the bucket of a row (counted from 1) and its field there.
-func bucketOf(row int64) (bucket int64, field string) {
-	return (row - 1) / BucketRows, strconv.FormatInt((row-1)%BucketRows, 10)
+// hashRows is the number of rows whose records share a hash: few, as Redis keeps
+// it as a list that it searches from its beginning.
+const hashRows = 64
+
+// hashOf returns the hash of a row (counted from 1) and its field there.
+func hashOf(row int64) (hash int64, field string) {
+	return (row - 1) / hashRows, strconv.FormatInt((row-1)%hashRows, 10)
 }
 
-// byBucket makes a script's keys and arguments for rows: each bucket is a key, and
-// its arguments the number of its rows and what row gives for each. The rows of a
-// task follow each other, so a bucket seldom comes twice.
-func byBucket(batch string, n int, row func(i int) int64, keys []string, args []any, rowArgs func(args []any, i int, field string) []any) ([]string, []any) {
+// byHash makes a script's keys and arguments for rows: each hash is a key, and its
+// arguments the number of its rows and what rowArgs adds for each. The rows of a
+// task follow each other, so a hash seldom comes twice.
+func byHash(batch string, n int, row func(i int) int64, keys []string, args []any, rowArgs func(args []any, i int, field string) []any) ([]string, []any) {
 	last, count := int64(-1), 0
 	for i := range n {
-		bucket, field := bucketOf(row(i))
-		if bucket != last {
-			keys = append(keys, rowsKey(batch, bucket))
-			last, count = bucket, len(args)
+		hash, field := hashOf(row(i))
+		if hash != last {
+			keys = append(keys, rowsKey(batch, hash))
+			last, count = hash, len(args)
 			args = append(args, 0)
 		}
 		args[count] = args[count].(int) + 1 //nolint:forcetypeassert // written above

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,10 +41,15 @@ type Ledger struct {
 	// Replicas is how many replicas of Redis must have an intent before Intend
 	// says that it is written. 0: the master's word is enough.
 	Replicas int
+
+	mu      sync.Mutex
+	commits map[commitKey]*commits // under way
 }
 
 // New returns the ledger kept in rdb.
-func New(rdb redis.UniversalClient) *Ledger { return &Ledger{rdb: rdb} }
+func New(rdb redis.UniversalClient) *Ledger {
+	return &Ledger{rdb: rdb, commits: map[commitKey]*commits{}}
+}
 
 // Alive makes sure that Redis runs scripts that write. One that is full, cannot
 // save or is a replica answers, but takes no writes.

@@ -6,33 +6,26 @@ type CallRows struct {
 	Rows []RowRef
 }
 
-// note is what observe.lua is told of one call.
-type note struct {
-	call    string
-	life    int64
-	entries []byte
-}
-
-func (n *note) keys() []string { return []string{newestKey(n.call)} }
-func (n *note) args() []any    { return []any{n.life, n.entries} }
-
-// newNotes gathers the rows by call, however they are given: what a note costs
-// does hardly depend on its length.
-func newNotes(b Batch, calls []CallRows) []*note {
-	var notes []*note
-	of := make(map[string]*note, len(calls))
-	for _, c := range calls {
-		n := of[c.Call]
-		if n == nil {
-			n = &note{call: c.Call, life: seconds(b.keyLife())}
-			of[c.Call] = n
-			notes = append(notes, n)
+// notes are the runs of observe.lua for some rows, one for each call however the
+// rows are given: what a note costs does hardly depend on its length.
+func notes(b Batch, rows []CallRows) []scriptCall {
+	var calls []string
+	entries := make(map[string][]byte, len(rows))
+	for _, c := range rows {
+		text, known := entries[c.Call]
+		if !known {
+			calls = append(calls, c.Call)
 		}
 		for _, r := range c.Rows {
 			for _, k := range r.Keys {
-				n.entries = appendEntry(n.entries, k, b.Seq(r.N))
+				text = appendEntry(text, k, b.Seq(r.N))
 			}
 		}
+		entries[c.Call] = text
 	}
-	return notes
+	runs := make([]scriptCall, len(calls))
+	for i, call := range calls {
+		runs[i] = scriptCall{keys: []string{newestKey(call)}, args: []any{seconds(b.keyLife()), entries[call]}}
+	}
+	return runs
 }

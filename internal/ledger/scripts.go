@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	_ "embed"
 
 	"github.com/redis/go-redis/v9"
@@ -55,11 +56,39 @@ var (
 	observeScript = redis.NewScript(newestLua + observeLua)
 	claimScript   = redis.NewScript(newestLua + claimLua)
 	intendScript  = redis.NewScript(intendLua)
-	changedScript = redis.NewScript(changedLua)
+	changedScript = redis.NewScript(newestLua + changedLua)
 	renewScript   = redis.NewScript(renewLua)
-	releaseScript = redis.NewScript(releaseLua)
+	releaseScript = redis.NewScript(newestLua + releaseLua)
 	inspectScript = redis.NewScript(inspectLua)
 	settleScript  = redis.NewScript(settleLua)
 	reopenScript  = redis.NewScript(reopenLua)
 	markScript    = redis.NewScript(markLua)
 )
+
+// scriptCall is one run of a script.
+type scriptCall struct {
+	keys []string
+	args []any
+}
+
+// runAll runs a script many times, together with the commands that are in the
+// pipeline already. A server that does not know the script yet is sent its text.
+func runAll(ctx context.Context, rdb redis.UniversalClient, pipe redis.Pipeliner, script *redis.Script, calls []scriptCall) ([]*redis.Cmd, error) {
+	cmds := make([]*redis.Cmd, len(calls))
+	for i, c := range calls {
+		cmds[i] = script.EvalSha(ctx, pipe, c.keys, c.args...)
+	}
+	// The error is that of the first command that has one.
+	if _, err := pipe.Exec(ctx); err != nil && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+		return nil, wrap(err)
+	}
+	for i, c := range calls {
+		if redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
+			cmds[i] = script.Run(ctx, rdb, c.keys, c.args...)
+		}
+		if err := cmds[i].Err(); err != nil {
+			return nil, wrap(err)
+		}
+	}
+	return cmds, nil
+}

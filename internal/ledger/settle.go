@@ -14,11 +14,9 @@ type Settlement struct {
 	was string // the record it is thought to have, if the new one is pending
 }
 
-// settle writes states of rows of one batch: outcomes only where there is none,
-// pending states only where nobody else has written one. For each row that was
-// not written it gives the record that the row has.
-func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) (written []bool, has []string, err error) {
-	keys, args := byBucket(b.ID, len(rows), func(i int) int64 { return rows[i].N },
+// write is settle, at once.
+func (l *Ledger) write(ctx context.Context, b Batch, rows []Settlement) (written []bool, has []string, err error) {
+	keys, args := byHash(b.ID, len(rows), func(i int) int64 { return rows[i].N },
 		[]string{metaKey(b.ID), countsKey(b.ID)}, []any{seconds(b.keyLife()), b.Base},
 		func(args []any, i int, field string) []any {
 			return append(args, field, rows[i].was, rows[i].Row.encode(b.CreatedAt))

@@ -40,24 +40,8 @@ func (l *Ledger) Put(ctx context.Context, b Batch, first int64, sources [][]byte
 	for i, s := range sources {
 		pipe.Set(ctx, sourceKey(b.ID, first+int64(i)), enc.EncodeAll(s, nil), b.keyLife())
 	}
-	notes := newNotes(b, calls)
-	cmds := make([]*redis.Cmd, len(notes))
-	for i, n := range notes {
-		cmds[i] = observeScript.EvalSha(ctx, pipe, n.keys(), n.args()...)
-	}
-	if _, err := pipe.Exec(ctx); err != nil && !redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return wrap(err)
-	}
-	for i, n := range notes {
-		err := cmds[i].Err()
-		if redis.HasErrorPrefix(err, "NOSCRIPT") { // the server does not know it yet
-			err = observeScript.Run(ctx, l.rdb, n.keys(), n.args()...).Err()
-		}
-		if err != nil {
-			return wrap(err)
-		}
-	}
-	return nil
+	_, err = runAll(ctx, l.rdb, pipe, observeScript, notes(b, calls))
+	return err
 }
 
 // bucketsAhead is how many buckets one round trip of Buckets fetches.
@@ -76,11 +60,14 @@ func (l *Ledger) Buckets(ctx context.Context, b Batch, each func(Bucket) error) 
 
 func (l *Ledger) someBuckets(ctx context.Context, b Batch, from, to int64, each func(Bucket) error) error {
 	sources := make([]*redis.StringCmd, to-from)
-	rows := make([]*redis.MapStringStringCmd, to-from)
+	const hashes = BucketRows / hashRows // of a bucket
+	rows := make([]*redis.MapStringStringCmd, (to-from)*hashes)
 	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range to - from {
 			sources[i] = p.Get(ctx, sourceKey(b.ID, from+i))
-			rows[i] = p.HGetAll(ctx, rowsKey(b.ID, from+i))
+			for h := range hashes {
+				rows[i*hashes+int64(h)] = p.HGetAll(ctx, rowsKey(b.ID, (from+i)*hashes+int64(h)))
+			}
 		}
 		return nil
 	})
@@ -100,8 +87,8 @@ func (l *Ledger) someBuckets(ctx context.Context, b Batch, from, to int64, each 
 			}
 		}
 		for j := range bucket.Rows {
-			_, field := bucketOf(first + int64(j))
-			if bucket.Rows[j], err = decodeRow(rows[i].Val()[field], b.CreatedAt); err != nil {
+			_, field := hashOf(first + int64(j))
+			if bucket.Rows[j], err = decodeRow(rows[i*hashes+int64(j)/hashRows].Val()[field], b.CreatedAt); err != nil {
 				return err
 			}
 		}

@@ -190,7 +190,7 @@ type batchState struct {
 }
 
 func (t *Turn) inspect(ctx context.Context) (batchState, error) {
-	keys, args := byBucket(t.batch.ID, len(t.refs), func(i int) int64 { return t.refs[i].N },
+	keys, args := byHash(t.batch.ID, len(t.refs), func(i int) int64 { return t.refs[i].N },
 		[]string{metaKey(t.batch.ID)}, nil, func(args []any, _ int, field string) []any { return append(args, field) })
 	t.start = time.Now()
 	got, err := inspectScript.Run(ctx, t.l.rdb, keys, args...).Slice()

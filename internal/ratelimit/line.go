@@ -22,6 +22,19 @@ var crowd = [2]float64{front: 1, back: 0.5}
 // fewest is how many may wait in any case.
 var fewest = [2]int{front: 4, back: 2}
 
+// brief is for how many seconds' worth of the rate callers may wait however many
+// they are: nobody else's work is kept for longer than coming back would take.
+const brief = 0.1
+
+const (
+	// moment is the time between leases below which more are leased than are asked
+	// for.
+	moment = 10 * time.Millisecond
+	// sure is how old the word can be that there is no pause: far below what a
+	// request is on its way, so that not each needs an answer of its own.
+	sure = time.Millisecond
+)
+
 // longestAway is for how long a caller is sent away at most: the rate may rise
 // meanwhile.
 const longestAway = 30 * time.Second
@@ -46,7 +59,10 @@ type line struct {
 
 	asking  bool
 	asked   *question
-	telling bool // Redis is being told of a pause it did not take
+	clear   time.Time // when Redis was last asked and knew of no pause
+	leased  time.Time // when slots were last leased
+	handed  int       // slots handed out since
+	telling bool      // Redis is being told of a pause it did not take
 }
 
 type caller struct {
@@ -76,12 +92,18 @@ func (l *line) take(ctx context.Context, where int, longest time.Duration) (*Slo
 		l.mu.Unlock()
 		return nil, &PausedError{Left: left}
 	}
-	if n := len(l.waiting[where]); l.rate > 0 && n >= max(fewest[where], min(int(crowd[where]*l.rate), l.most)) {
+	if n := len(l.waiting[where]); l.rate > 0 && n >= max(fewest[where], min(int(crowd[where]*l.rate), l.most), int(brief*l.rate)) {
 		defer l.mu.Unlock()
 		if where == front { // its claims and what it has read would be lost
 			return nil, &CrowdedError{After: time.Duration(float64(n) / l.rate * float64(time.Second))}
 		}
 		return nil, &CrowdedError{After: l.sendAway(n)}
+	}
+	if l.callers() == 0 {
+		if at, ok := l.spare(c.since); ok {
+			l.mu.Unlock()
+			return &Slot{line: l, at: at}, nil
+		}
 	}
 	l.waiting[where] = append(l.waiting[where], c)
 	if !l.serving {
@@ -217,7 +239,7 @@ func (l *line) step() (wait time.Duration, more bool) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.hand(now)
-	want := l.callers() - len(l.slots)
+	want := l.want(now)
 	switch n := len(l.slots); {
 	case l.callers() == 0:
 		l.serving = false
@@ -229,9 +251,13 @@ func (l *line) step() (wait time.Duration, more bool) {
 		return l.slots[0].Sub(now) - lead, true
 	}
 	answer := l.answer
+	l.leased, l.handed = now, 0
 	l.mu.Unlock()
 	got, err := l.store.lease(context.Background(), want, l.ceiling, answer)
 	l.mu.Lock()
+	if err == nil && got.pause <= 0 {
+		l.clear = now
+	}
 	l.rate, l.rtt = l.store.rate(l.ceiling), l.store.rtt
 	switch {
 	case err != nil:
@@ -255,24 +281,40 @@ func (l *line) step() (wait time.Duration, more bool) {
 	return 0, true
 }
 
+// want is how many more slots to lease: one for each caller, and if the last lease
+// was a moment ago as many more as went since, which will be asked for while this
+// one is on its way.
+func (l *line) want(now time.Time) int {
+	want := l.callers() - len(l.slots)
+	if want > 0 && now.Sub(l.leased) < moment {
+		want += min(l.handed, int(l.rate*moment.Seconds()))
+	}
+	return want
+}
+
 func (l *line) callers() int { return len(l.waiting[front]) + len(l.waiting[back]) }
 
-// hand gives callers the slots that are due, and drops those that are over.
+// hand gives callers the slots that are due.
 func (l *line) hand(now time.Time) {
-	for len(l.slots) > 0 {
-		early := l.slots[0].Sub(now)
-		if early > lead {
+	for l.callers() > 0 {
+		at, ok := l.spare(now)
+		if !ok {
 			return
 		}
-		if early >= -l.keeps() {
-			c := l.pop()
-			if c == nil {
-				return
-			}
-			c.got <- turn{at: l.slots[0]}
-		}
-		l.slots = l.slots[1:]
+		l.pop().got <- turn{at: at}
 	}
+}
+
+// spare takes the next slot that is due, and drops those that are over.
+func (l *line) spare(now time.Time) (at time.Time, ok bool) {
+	for len(l.slots) > 0 && l.slots[0].Sub(now) <= lead {
+		at, l.slots = l.slots[0], l.slots[1:]
+		if at.Sub(now) >= -l.keeps() {
+			l.handed++
+			return at, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // await sends those away who do not wait for as long a pause, and gives the time
@@ -396,9 +438,10 @@ type question struct {
 // paused tells how long the scope is paused, as Redis knows it after the call.
 func (l *line) paused(ctx context.Context) (time.Duration, error) {
 	l.mu.Lock()
-	if left := time.Until(l.until); left > 0 {
+	now := time.Now()
+	if left := l.until.Sub(now); left > 0 || now.Sub(l.clear) < sure {
 		l.mu.Unlock()
-		return left, nil
+		return max(left, 0), nil
 	}
 	q := l.asked
 	if q == nil {
@@ -430,12 +473,15 @@ func (l *line) ask() {
 			return
 		}
 		l.mu.Unlock()
+		now := time.Now()
 		q.left, q.err = l.store.paused(context.Background())
+		l.mu.Lock()
 		if q.left > 0 {
-			l.mu.Lock()
 			l.pause(time.Now().Add(q.left))
-			l.mu.Unlock()
+		} else if q.err == nil {
+			l.clear = now
 		}
+		l.mu.Unlock()
 		close(q.done)
 	}
 }

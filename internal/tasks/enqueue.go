@@ -15,14 +15,14 @@ import (
 
 // Request is one enqueue.
 type Request struct {
-	Input    *roster.Input
-	Summary  *roster.Summary // of Input.Check with the same Options
-	Options  roster.Options
-	Key      string
-	Again    bool
-	Queue    string        // one of Queues
-	Expire   time.Duration // from now to the rows' deadline
-	Keep     time.Duration // how long the batch can be read after that
+	Input   *roster.Input
+	Summary *roster.Summary // of Input.Check with the same Options
+	Options roster.Options
+	Key     string
+	Again   bool
+	Queue   string        // one of Queues
+	Expire  time.Duration // from now to the rows' deadline
+	Keep    time.Duration // how long the batch can be read after that
 	// Progress is told how far the enqueue is. It may be called by several at once,
 	// and not in order.
 	Progress func(rows int64)

@@ -70,9 +70,21 @@ func (w *Worker) before(ctx context.Context, tenant string) error {
 	return nil
 }
 
+type waitKey struct{}
+
+// withWait returns a context whose requests wait with one more context, so that
+// not each has to make its own. stop releases that.
+func (w *Worker) withWait(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
+	wait, stop := w.untilQuit(ctx)
+	return context.WithValue(ctx, waitKey{}, wait), stop
+}
+
 // untilQuit gives a context for waiting: no wait outlives the worker's end, as
 // participants are claimed.
 func (w *Worker) untilQuit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if wait, ok := ctx.Value(waitKey{}).(context.Context); ok {
+		return wait, func() {}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(w.quit, cancel)
 	return ctx, func() { stop(); cancel() }

@@ -104,6 +104,8 @@ func (w *Worker) run(t *task, looking bool) error {
 	for _, s := range turn.Skipped {
 		w.metrics.changes(t.action, s.Row.Outcome)
 	}
+	ctx, stop := w.withWait(ctx)
+	defer stop()
 	r := &round{w: w, task: t, turn: turn, call: t.rows[0].CallID}
 	r.rows(ctx)
 	if r.open {

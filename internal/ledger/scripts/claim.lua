@@ -1,8 +1,8 @@
 -- claim: takes the participants of some rows of one call, each row all or nothing.
--- KEYS 1 newest, 2 claims (hash: participant key to owner:expiry ms:sequence number; behind a key with a "!" until when
+-- KEYS 1 newest (blocks of sequence numbers), 2 claims (hash: participant key to owner:expiry ms:sequence number; behind a key with a "!" until when
 --      what was sent under a claim that ran out may still be done, and by which row: ms:sequence number),
 --      3 ringing (hash: participant key to until ms:sequence number of the invite),
---      4 changed (sorted set: participant key by ms)
+--      4 changed (blocks of ms)
 -- ARGV 1 owner, 2 life of a claim in ms, 3 life of newest in seconds, 4 ms for which what was sent under a claim that
 --      ran out may still be done, then for each row: sequence number, number of participant keys, the keys
 -- returns for each row four numbers:
@@ -16,6 +16,7 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function whole(x) return string.format('%.0f', x) end
+local mine = ARGV[1] .. ':' .. whole(now + ARGV[2]) .. ':'
 
 -- All that is known of all participants, in as few calls as can be: they are what a script costs.
 local keys, texts, known = {}, {}, {}
@@ -37,14 +38,13 @@ local fields = {}
 for k, key in ipairs(keys) do fields[k], fields[#keys + k] = key, key .. '!' end
 local claims = redis.call('HMGET', KEYS[2], unpack(fields))
 local rings = redis.call('HMGET', KEYS[3], unpack(keys))
-local lately = redis.call('EXISTS', KEYS[4]) == 1
 for k, key in ipairs(keys) do
   local p = known[key]
-  p.claim, p.late, p.ring = claims[k], claims[#keys + k], rings[k]
-  p.changed = lately and tonumber(redis.call('ZSCORE', KEYS[4], key) or 0) or 0
+  p.claim, p.late, p.ring, p.changed = claims[k], claims[#keys + k], rings[k], newest(KEYS[4], key, texts)
 end
 
-local out, entries = {}, {}
+-- What changes is kept in known until the end, for the rows that follow.
+local out, entries, set, del = {}, {}, {}, {}
 i = 5
 while i <= #ARGV do
   local seq, n = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
@@ -61,14 +61,14 @@ while i <= #ARGV do
           if tonumber(of) == seq then under_way = true end
         elseif tonumber(ends) + ARGV[4] > now then
           -- Its row may go on, which takes the claim over.
-          p.late, p.claim, p.write = whole(ends + ARGV[4]) .. ':' .. of, false, true
+          p.late, p.claim, p.was_late, p.was_claim = whole(ends + ARGV[4]) .. ':' .. of, false, true, true
         end
       end
     end
     if p.late then
       local ends, of = string.match(p.late, '^(%d+):(%d+)$')
       if tonumber(ends) <= now then
-        p.late, p.write = false, true
+        p.late, p.was_late = false, true
       elseif tonumber(of) ~= seq then
         busy = true
       end
@@ -97,7 +97,7 @@ while i <= #ARGV do
         p.noted = seq
         entries[#entries + 1] = entry(ARGV[k], seq)
       end
-      p.claim, p.write = ARGV[1] .. ':' .. whole(now + ARGV[2]) .. ':' .. whole(seq), true
+      p.claim, p.was_claim = mine .. ARGV[i], true
     end
   end
   if ring == 0 then named = 0 end
@@ -108,19 +108,18 @@ while i <= #ARGV do
   i = i + 2 + n
 end
 
-local set, del = {}, {}
+local function change(field, value)
+  if value then
+    set[#set + 1] = field
+    set[#set + 1] = value
+  else
+    del[#del + 1] = field
+  end
+end
 for _, key in ipairs(keys) do
   local p = known[key]
-  if p.write then
-    for field, value in pairs({[key] = p.claim, [key .. '!'] = p.late}) do
-      if value then
-        set[#set + 1] = field
-        set[#set + 1] = value
-      else
-        del[#del + 1] = field
-      end
-    end
-  end
+  if p.was_claim then change(key, p.claim) end
+  if p.was_late then change(key .. '!', p.late) end
 end
 if #set > 0 then redis.call('HSET', KEYS[2], unpack(set)) end
 if #del > 0 then redis.call('HDEL', KEYS[2], unpack(del)) end

@@ -1,6 +1,6 @@
 -- inspect: reads what the decision about some rows of a batch needs.
--- KEYS 1 meta, 2… buckets of rows
--- ARGV for each bucket: number of rows, their fields
+-- KEYS 1 meta, 2… hashes of rows
+-- ARGV for each hash: number of rows, their fields
 -- returns {now ms, created ms or false, deadline ms, cancelled, base, record or false …}
 local t = redis.call('TIME')
 local meta = redis.call('HMGET', KEYS[1], 'created', 'deadline', 'cancelled', 'base')

@@ -1,5 +1,5 @@
--- newest: which change to each participant of a call is the newest. Scripts that use it begin with this text.
--- A block is a string of 16 bytes for each change noted: 9 of the participant's key, 7 of the sequence number. There is
+-- newest: the newest of what was noted about each participant of a call, a number. Scripts that use it begin with this text.
+-- A block is a string of 16 bytes for each note: 9 of the participant's key, 7 of the number. There is
 -- one at first; what it has no room for goes to one of 16 more by the key's first bytes, and on from there. So to note
 -- many is one write, no entry has a cost of its own, and even in a huge call only short texts are searched.
 -- The names of further blocks are made here; they have the first one's hash tag.
@@ -8,9 +8,8 @@ local BLOCK = 16384
 local function below(key, id, depth) return key .. ':' .. string.format('%x', string.byte(id, depth) % 16) end
 
 local function number(text, at)
-  local n = 0
-  for i = at, at + 6 do n = n * 256 + string.byte(text, i) end
-  return n
+  local a, b, c, d, e, f, g = string.byte(text, at, at + 6)
+  return (((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g
 end
 
 local function entry(id, seq)
@@ -78,7 +77,7 @@ local function note(key, entries, life, depth)
   for to, part in pairs(parts) do note(to, join(part), life, depth + 1) end
 end
 
--- newest gives the sequence number of the newest change noted, 0 if there is none. texts keeps what has been read.
+-- newest gives the greatest number noted of a participant, 0 if there is none. texts keeps what has been read.
 local function newest(key, id, texts)
   local best, depth = 0, 1
   id = string.sub(id, 1, 9)

@@ -1,5 +1,5 @@
 -- observe: notes the newest changes of participants of one call.
--- KEYS 1 newest
+-- KEYS 1 newest (blocks of sequence numbers)
 -- ARGV 1 key life in seconds, 2 entries as newest.lua has them
 -- returns nothing of use
 note(KEYS[1], ARGV[2], ARGV[1])

@@ -1,6 +1,6 @@
 -- release: gives claims of one owner up, and notes what became of their participants.
--- KEYS 1 claims, 2 ringing, 3 changed
--- ARGV 1 owner, 2 ms for which to remember that participants were changed,
+-- KEYS 1 claims, 2 ringing, 3 changed (blocks of ms)
+-- ARGV 1 owner, 2 seconds for which to remember that participants were changed,
 --      then the number of participant keys to give up, and the keys,
 --      the number of those whose participants may have been changed, and the keys,
 --      and pairs of participant key and sequence number whose invitation rings no more
@@ -19,14 +19,9 @@ end
 i = i + n + 1
 n = tonumber(ARGV[i])
 if n > 0 then
-  local changed = {}
-  for k = i + 1, i + n do
-    changed[#changed + 1] = now
-    changed[#changed + 1] = ARGV[k]
-  end
-  redis.call('ZADD', KEYS[3], unpack(changed))
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[2])
-  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  local entries = {}
+  for k = i + 1, i + n do entries[#entries + 1] = entry(ARGV[k], now) end
+  note(KEYS[3], table.concat(entries), ARGV[2])
 end
 i = i + n + 1
 if i <= #ARGV then

@@ -1,5 +1,5 @@
--- reopen: makes rows of one bucket pending again, those with one of the given outcomes.
--- KEYS 1 meta, 2 counts, 3 the bucket
+-- reopen: makes rows of one hash pending again, those with one of the given outcomes.
+-- KEYS 1 meta, 2 counts, 3 the hash
 -- ARGV 1 key life in seconds, 2 deadline ms, 3 letters of the outcomes
 -- returns how many rows were reopened, or -1 if the batch does not exist
 if redis.call('HEXISTS', KEYS[1], 'rows') == 0 then return -1 end

@@ -1,6 +1,6 @@
 -- settle: writes records of rows; an outcome is set once, and the counters move with it.
--- KEYS 1 meta, 2 counts, 3… buckets of rows
--- ARGV 1 key life in seconds, 2 the batch's base, then for each bucket: number of rows, then for each of them: field,
+-- KEYS 1 meta, 2 counts, 3… hashes of rows
+-- ARGV 1 key life in seconds, 2 the batch's base, then for each hash: number of rows, then for each of them: field,
 --      the record it is thought to have, the new record.
 --      A record's first byte is its outcome's letter, or while the row is pending '.', and '!' once
 --      an invitation was to be sent. An outcome replaces any pending record, a pending record only
@@ -10,7 +10,10 @@
 local meta = redis.call('HMGET', KEYS[1], 'rows', 'base')
 local total = meta[1]
 if not total or meta[2] ~= ARGV[2] then return {-1} end
-local function pending(record) return string.find('.!', string.sub(record, 1, 1), 1, true) end
+local function pending(record)
+  local first = string.byte(record)
+  return first == 46 or first == 33 -- '.', '!'
+end
 local out, done, counts = {0}, 0, {}
 local at = 3
 for b = 3, #KEYS do
