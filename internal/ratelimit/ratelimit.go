@@ -72,6 +72,15 @@ func (l *Limiter) Next(ctx context.Context, scope string) (*Slot, error) {
 	return l.line(scope).take(ctx, front, 0)
 }
 
+// Free tells whether nobody waits for a slot in this process: then one more caller
+// is not in the way of others.
+func (l *Limiter) Free(scope string) bool {
+	n := l.line(scope)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.callers() == 0 && !time.Now().Before(n.until)
+}
+
 func (l *Limiter) line(scope string) *line {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -136,7 +136,7 @@ func plan(ctx context.Context, r Request, packed func(*pack), row func(roster.Re
 	seed := maphash.MakeSeed()
 	calls := map[uint64]struct{}{}
 	p := newPacker(func(k *pack) error {
-		t.Tasks++
+		t.Tasks += k.rounds()
 		calls[maphash.String(seed, k.call)] = struct{}{}
 		packed(k)
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -78,6 +79,8 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 // run does what can be done about the task's rows now. looking says that the
 // task has probably nothing to send.
 func (w *Worker) run(t *task, looking bool) error {
+	w.hands.busy.Add(1)
+	defer w.hands.busy.Add(-1)
 	slot, err := w.enter(t, looking)
 	if err != nil {
 		return err
@@ -107,6 +110,8 @@ func (w *Worker) run(t *task, looking bool) error {
 	ctx, stop := w.withWait(ctx)
 	defer stop()
 	r := &round{w: w, task: t, turn: turn, call: t.rows[0].CallID}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.rows(ctx)
 	if r.open {
 		return &comeBack{after: r.back, ringing: r.ringing}
@@ -164,6 +169,7 @@ func (w *Worker) begin(ctx context.Context, t *task) (context.Context, *ledger.T
 
 // round is one run of a task. Rows are named by their index in the task.
 type round struct {
+	mu      sync.Mutex // held by whoever works on it: see spread
 	w       *Worker
 	task    *task
 	turn    *ledger.Turn
@@ -206,11 +212,11 @@ func (r *round) rows(ctx context.Context) {
 		r.invites(ctx, due)
 		return
 	}
-	for _, i := range due {
-		if !r.stopped(ctx, i) {
+	r.spread(len(due), func(n int) {
+		if i := due[n]; !r.stopped(ctx, i) {
 			r.remove(ctx, i)
 		}
-	}
+	})
 }
 
 // stopped tells whether nothing is to be done for rows in this round any more,
@@ -246,8 +252,9 @@ func (r *round) state(i int, row ledger.Row) ledger.Settlement {
 
 // snapshot gives the roster of the call as it was at since, by Redis' clock, or
 // later.
-func (r *round) snapshot(ctx context.Context, since time.Time) (*snapshot, error) {
-	return r.w.snapshots.get(ctx, r.task.tenant, r.call, r.turn.Local(since))
+func (r *round) snapshot(ctx context.Context, since time.Time) (snap *snapshot, err error) {
+	r.outside(func() { snap, err = r.w.snapshots.get(ctx, r.task.tenant, r.call, r.turn.Local(since)) })
+	return snap, err
 }
 
 // fresh is since when a roster must be to say something about rows: a change that

@@ -1,10 +1,14 @@
 package tasks
 
-import "rollcall/internal/roster"
+import (
+	"rollcall/internal/graph"
+	"rollcall/internal/roster"
+)
 
 const (
-	invitesPerTask = 5  // what Graph takes in one invite request
-	deletesPerTask = 20 // each is a request of its own; a task is one claim and one start
+	// rowsPerPack is how many rows one task of the queue takes up at once: what the
+	// queue and the ledger cost is per task, and shared by as many.
+	rowsPerPack = 20
 	// maxOpenRows bounds the rows that wait for their pack to fill, and so the
 	// memory of packing, whatever the size and order of the file.
 	maxOpenRows = 4096
@@ -58,11 +62,15 @@ func (p *packer) add(c roster.Change) error {
 	return nil
 }
 
-func (k *pack) full() bool {
+func (k *pack) full() bool { return len(k.rows) >= rowsPerPack }
+
+// rounds is how many rounds of work at Graph the pack is, which is what users are
+// told as tasks: a request for some invites, or some deletes.
+func (k *pack) rounds() int64 {
 	if k.action == roster.Invite {
-		return len(k.rows) >= invitesPerTask
+		return int64((len(k.rows) + graph.MaxInvitees - 1) / graph.MaxInvitees)
 	}
-	return len(k.rows) >= deletesPerTask
+	return 1
 }
 
 func (p *packer) close(k *pack) error {

@@ -52,11 +52,7 @@ func TestPack(t *testing.T) {
 			packs := packAll(t, rows)
 			seen, numbers := map[int64]bool{}, map[int64]bool{}
 			for _, k := range packs {
-				most := deletesPerTask
-				if k.action == roster.Invite {
-					most = invitesPerTask
-				}
-				if len(k.rows) == 0 || len(k.rows) > most {
+				if len(k.rows) == 0 || len(k.rows) > rowsPerPack {
 					t.Fatalf("a pack of %d rows", len(k.rows))
 				}
 				for i, c := range k.rows {

@@ -15,29 +15,41 @@ import (
 
 // send invites the rows' participants, as many by one request as Graph takes.
 func (r *round) send(ctx context.Context, rows []int) {
+	var packs [][]int
 	for len(rows) > 0 {
 		pack := r.fit(rows)
-		rows = rows[len(pack):]
-		if !r.post(ctx, pack) {
-			continue
-		}
-		// Which of them is at fault, only requests of their own can tell.
-		accepted, refused := 0, 0
-		for _, i := range pack {
-			if r.turn.Standings[i] == ledger.Ready {
+		packs, rows = append(packs, pack), rows[len(pack):]
+	}
+	r.spread(len(packs), func(n int) {
+		switch pack := packs[n]; {
+		case len(pack) > 1 && r.w.singles.has(r.task.rows[0].CallKey()): // as a pack before it has shown
+			for _, i := range pack {
 				r.post(ctx, []int{i})
 			}
-			switch row := r.turn.Rows[i]; {
-			case row.Intent.Accepted, row.Outcome == ledger.Invited:
-				accepted++
-			case row.Outcome == ledger.Rejected:
-				refused++
-			}
+		case r.post(ctx, pack):
+			r.apart(ctx, pack)
 		}
-		if accepted > 1 && refused == 0 {
-			// None is: the call does not take more than one at once.
-			r.w.singles.note(r.task.rows[0].CallKey())
+	})
+}
+
+// apart invites those each by a request of their own whom Graph has refused
+// together: only that can tell which of them is at fault.
+func (r *round) apart(ctx context.Context, pack []int) {
+	accepted, refused := 0, 0
+	for _, i := range pack {
+		if r.turn.Standings[i] == ledger.Ready {
+			r.post(ctx, []int{i})
 		}
+		switch row := r.turn.Rows[i]; {
+		case row.Intent.Accepted, row.Outcome == ledger.Invited:
+			accepted++
+		case row.Outcome == ledger.Rejected:
+			refused++
+		}
+	}
+	if accepted > 1 && refused == 0 {
+		// None is: the call does not take more than one at once.
+		r.w.singles.note(r.task.rows[0].CallKey())
 	}
 }
 
@@ -70,7 +82,8 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 		r.later(0, pack...)
 		return false
 	}
-	ctx, err := r.w.slot(ctx, r.task.tenant)
+	var err error
+	r.outside(func() { ctx, err = r.w.slot(ctx, r.task.tenant) })
 	if err != nil {
 		r.trouble(ctx, err, pack...)
 		return false
@@ -88,7 +101,9 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 	if len(pack) == 0 {
 		return false
 	}
-	op, err := r.w.graph.Invite(ctx, r.task.tenant, r.call, r.invitation(pack))
+	var op graph.Operation
+	inv := r.invitation(pack)
+	r.outside(func() { op, err = r.w.graph.Invite(ctx, r.task.tenant, r.call, inv) })
 	if err == nil {
 		r.w.tokenTrouble(nil)
 		r.accepted(pack, op)

@@ -133,7 +133,9 @@ func (r *round) removeNamed(ctx context.Context, i int) (ledger.Row, error) {
 }
 
 func (r *round) removeOne(ctx context.Context, participant string) (ledger.Row, error) {
-	a, err := r.w.graph.Remove(ctx, r.task.tenant, r.call, participant)
+	var a graph.Answer
+	var err error
+	r.outside(func() { a, err = r.w.graph.Remove(ctx, r.task.tenant, r.call, participant) })
 	if err != nil {
 		return ledger.Row{}, err
 	}

@@ -71,6 +71,7 @@ type Worker struct {
 	graph   *graph.Client
 	metrics *metrics
 	looks   looks
+	hands   hands
 	singles nameSet // calls that take one invitee a request only: Graph takes several in group calls alone
 	log     *slog.Logger
 
@@ -106,6 +107,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate, cfg.Concurrency/2), looks: newLooks(cfg.ConfirmTimeout),
 		quit: context.Background(), hard: context.Background(),
 	}
+	w.hands.most = int64(cfg.Concurrency)
 	w.snapshots.life, w.snapshots.read = cfg.SnapshotLife, w.readRoster
 	var err error
 	if w.metrics, err = newMetrics(cfg.Metrics, w.limiter.Stats); err != nil {

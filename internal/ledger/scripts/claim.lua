@@ -27,7 +27,9 @@ while i <= #ARGV do
     local key = ARGV[k]
     if not known[key] then
       keys[#keys + 1] = key
-      known[key] = {noted = newest(KEYS[1], key, texts), newest = 0}
+      -- All fields at once: a table that grows is made anew each time.
+      known[key] = {noted = newest(KEYS[1], key, texts), newest = 0, changed = newest(KEYS[4], key, texts), claim = false,
+        late = false, ring = false, was_claim = false, was_late = false}
     end
     -- The newest of the given rows themselves, too: what was noted may be lost.
     known[key].newest = math.max(known[key].newest, known[key].noted, seq)
@@ -40,11 +42,11 @@ local claims = redis.call('HMGET', KEYS[2], unpack(fields))
 local rings = redis.call('HMGET', KEYS[3], unpack(keys))
 for k, key in ipairs(keys) do
   local p = known[key]
-  p.claim, p.late, p.ring, p.changed = claims[k], claims[#keys + k], rings[k], newest(KEYS[4], key, texts)
+  p.claim, p.late, p.ring = claims[k], claims[#keys + k], rings[k]
 end
 
 -- What changes is kept in known until the end, for the rows that follow.
-local out, entries, set, del = {}, {}, {}, {}
+local out, entries, set, del, row = {}, {}, {}, {}, 1
 i = 5
 while i <= #ARGV do
   local seq, n = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
@@ -95,16 +97,14 @@ while i <= #ARGV do
       -- Redis has lost that it is known: an older row must not come after this one.
       if p.noted < seq then
         p.noted = seq
-        entries[#entries + 1] = entry(ARGV[k], seq)
+        entries[#entries + 1] = entry(ARGV[k], seven(seq))
       end
       p.claim, p.was_claim = mine .. ARGV[i], true
     end
   end
   if ring == 0 then named = 0 end
-  out[#out + 1] = verdict
-  out[#out + 1] = ring
-  out[#out + 1] = named
-  out[#out + 1] = changed
+  out[row], out[row + 1], out[row + 2], out[row + 3] = verdict, ring, named, changed
+  row = row + 4
   i = i + 2 + n
 end
 

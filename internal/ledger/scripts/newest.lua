@@ -12,13 +12,14 @@ local function number(text, at)
   return (((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g
 end
 
-local function entry(id, seq)
-  local bytes = {}
-  for i = 7, 1, -1 do
-    bytes[i] = string.char(seq % 256)
-    seq = math.floor(seq / 256)
-  end
-  return string.sub(id, 1, 9) .. table.concat(bytes)
+-- entry is what is noted of one participant; tail is seven(number).
+local function entry(id, tail) return string.sub(id, 1, 9) .. tail end
+
+local function seven(n)
+  local high = math.floor(n / 4294967296)
+  n = n - high * 4294967296
+  return string.char(math.floor(high / 65536), math.floor(high / 256) % 256, high % 256,
+    math.floor(n / 16777216), math.floor(n / 65536) % 256, math.floor(n / 256) % 256, n % 256)
 end
 
 -- join is table.concat for lists that are too long for some servers.

@@ -7,20 +7,21 @@
 -- returns nothing of use
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local owner = ARGV[1] .. ':'
 local i = 3
 local n = tonumber(ARGV[i])
 if n > 0 then
   local mine = {}
   for k, claim in ipairs(redis.call('HMGET', KEYS[1], unpack(ARGV, i + 1, i + n))) do
-    if claim and string.match(claim, '^([^:]*):') == ARGV[1] then mine[#mine + 1] = ARGV[i + k] end
+    if claim and string.sub(claim, 1, #ARGV[1] + 1) == owner then mine[#mine + 1] = ARGV[i + k] end
   end
   if #mine > 0 then redis.call('HDEL', KEYS[1], unpack(mine)) end
 end
 i = i + n + 1
 n = tonumber(ARGV[i])
 if n > 0 then
-  local entries = {}
-  for k = i + 1, i + n do entries[#entries + 1] = entry(ARGV[k], now) end
+  local entries, tail = {}, seven(now)
+  for k = i + 1, i + n do entries[k - i] = entry(ARGV[k], tail) end
   note(KEYS[3], table.concat(entries), ARGV[2])
 end
 i = i + n + 1
