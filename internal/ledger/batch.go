@@ -23,6 +23,7 @@ type Batch struct {
 
 	CreatedAt time.Time
 	Deadline  time.Time
+	fresh     bool // made by this Create: none of its rows has been put before
 
 	// Totals are known once the whole batch has been enqueued.
 	Totals Totals
@@ -99,7 +100,8 @@ func (l *Ledger) Create(ctx context.Context, b Batch) (stored Batch, created boo
 	if err != nil {
 		return Batch{}, false, err
 	}
-	return st.Batch, n == 1, l.index(ctx, st)
+	st.fresh = n == 1
+	return st.Batch, st.fresh, l.index(ctx, st)
 }
 
 // index enters the batch in the lists; a crash after creation is healed by the

@@ -23,9 +23,13 @@ func notes(b Batch, rows []CallRows) []scriptCall {
 		}
 		entries[c.Call] = text
 	}
+	again := 1
+	if b.fresh {
+		again = 0
+	}
 	runs := make([]scriptCall, len(calls))
 	for i, call := range calls {
-		runs[i] = scriptCall{keys: []string{newestKey(call)}, args: []any{seconds(b.keyLife()), entries[call]}}
+		runs[i] = scriptCall{keys: []string{newestKey(call)}, args: []any{seconds(b.keyLife()), entries[call], again}}
 	}
 	return runs
 }

@@ -28,9 +28,13 @@ type Request struct {
 	Progress func(rows int64)
 }
 
-// flightRows is how many rows are stored and enqueued together: whole buckets,
-// few enough to keep memory small.
-const flightRows = 16 * ledger.BucketRows
+// flightRows is how many rows are stored and enqueued together at most: whole
+// buckets, few enough to keep memory small. The first flights are smaller, so that
+// Redis has something to do soon.
+const (
+	flightRows      = 16 * ledger.BucketRows
+	firstFlightRows = 2 * ledger.BucketRows
+)
 
 // Enqueue makes the batch that the request describes and enqueues its tasks. A
 // batch that is there already is completed if its enqueue was interrupted, and
@@ -67,9 +71,9 @@ func (q *Queue) sendRows(ctx context.Context, b ledger.Batch, r Request) (t ledg
 	full, stored := make(chan *flight), make(chan *flight)
 	g.Go(func() error {
 		defer close(full)
-		f := &flight{}
+		f := &flight{most: firstFlightRows}
 		t, err = plan(ctx, r, func(k *pack) { f.packs = append(f.packs, k) }, func(rec roster.Record) error {
-			if f.rows == flightRows {
+			if f.rows == f.most {
 				if err := hand(ctx, full, f); err != nil {
 					return err
 				}
@@ -165,6 +169,7 @@ type flight struct {
 	sources [][]byte
 	above   []string // the row before, if it is in the last of these
 	rows    int
+	most    int   // rows
 	total   int64 // rows of the batch, those of this flight included
 	packs   []*pack
 }
@@ -183,7 +188,7 @@ func (f *flight) add(rec roster.Record) {
 
 // next is the flight after this one.
 func (f *flight) next() *flight {
-	return &flight{first: f.first + int64(len(f.sources)), total: f.total}
+	return &flight{first: f.first + int64(len(f.sources)), total: f.total, most: min(2*f.most, flightRows)}
 }
 
 // calls are the rows of the packs, as the ledger wants them.

@@ -53,12 +53,12 @@ local function missing(text, entries)
   return join(out)
 end
 
--- note adds entries to a block, whose life in seconds is at least the one given.
-local function note(key, entries, life, depth)
+-- note adds entries to a block, whose life in seconds is at least the one given. again: some may be there already.
+local function note(key, entries, life, again, depth)
   local text = redis.call('GET', key) or ''
   life = math.max(tonumber(life), redis.call('TTL', key))
   if #text < BLOCK then
-    text = text .. (text ~= '' and missing(text, entries) or entries)
+    text = text .. (again and text ~= '' and missing(text, entries) or entries)
     if #text > BLOCK then text = compact(text) end
     entries = string.sub(text, BLOCK + 1)
     -- Not APPEND, which doubles the memory of what it adds to.
@@ -75,7 +75,7 @@ local function note(key, entries, life, depth)
     parts[to] = parts[to] or {}
     table.insert(parts[to], one)
   end
-  for to, part in pairs(parts) do note(to, join(part), life, depth + 1) end
+  for to, part in pairs(parts) do note(to, join(part), life, again, depth + 1) end
 end
 
 -- newest gives the greatest number noted of a participant, 0 if there is none. texts keeps what has been read.
