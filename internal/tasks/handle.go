@@ -68,6 +68,10 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 		w.unknown(t.batch)
 		return nil
 	case away:
+		if _, crowded := errors.AsType[*ratelimit.CrowdedError](err); crowded {
+			w.backlog.add(w.scope(t.tenant), awayTask{queue: queue, id: id})
+			wait = max(wait, jitter(backlogAway))
+		}
 		return &comeBack{after: wait}
 	case w.quit.Err() != nil:
 		return &comeBack{}
@@ -133,6 +137,7 @@ func (w *Worker) enter(t *task, looking bool) (slot *ratelimit.Slot, err error) 
 		if slot, err = w.limiter.Begin(w.quit, w.scope(t.tenant), waitHere); err != nil {
 			return nil, err
 		}
+		w.backlog.call(w.scope(t.tenant))
 	}
 	if !t.reads() {
 		return slot, nil

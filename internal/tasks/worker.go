@@ -72,6 +72,7 @@ type Worker struct {
 	metrics *metrics
 	looks   looks
 	hands   hands
+	backlog *backlog
 	singles nameSet // calls that take one invitee a request only: Graph takes several in group calls alone
 	log     *slog.Logger
 
@@ -104,7 +105,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	w := &Worker{
-		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate, cfg.Concurrency/2), looks: newLooks(cfg.ConfirmTimeout),
+		cfg: cfg, log: cfg.Log, limiter: ratelimit.New(cfg.Redis, cfg.Rate, cfg.Concurrency/2), looks: newLooks(cfg.ConfirmTimeout), backlog: newBacklog(),
 		quit: context.Background(), hard: context.Background(),
 	}
 	w.hands.most = int64(cfg.Concurrency)
@@ -165,6 +166,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	helpers.Go(func() { w.watchRedis(ctx) })
 	helpers.Go(func() { w.sweep(ctx) })
 	helpers.Go(func() { w.recoverTasks(ctx) })
+	helpers.Go(func() { w.callBack(ctx) })
 	<-ctx.Done()
 	// Before Stop, which waits for an answer of Redis.
 	defer time.AfterFunc(w.cfg.ShutdownTimeout, func() { drop(); w.graph.Abort() }).Stop()
