@@ -24,7 +24,7 @@ var fewest = [2]int{front: 4, back: 2}
 
 // brief is for how many seconds' worth of the rate callers may wait however many
 // they are: nobody else's work is kept for longer than coming back would take.
-const brief = 0.1
+var brief = [2]float64{front: 0.2, back: 0.1}
 
 const (
 	// moment is the time between leases below which more are leased than are asked
@@ -92,7 +92,7 @@ func (l *line) take(ctx context.Context, where int, longest time.Duration) (*Slo
 		l.mu.Unlock()
 		return nil, &PausedError{Left: left}
 	}
-	if n := len(l.waiting[where]); l.rate > 0 && n >= max(fewest[where], min(int(crowd[where]*l.rate), l.most), int(brief*l.rate)) {
+	if n := len(l.waiting[where]); l.rate > 0 && n >= max(fewest[where], min(int(crowd[where]*l.rate), l.most), int(brief[where]*l.rate)) {
 		defer l.mu.Unlock()
 		if where == front { // its claims and what it has read would be lost
 			return nil, &CrowdedError{After: time.Duration(float64(n) / l.rate * float64(time.Second))}

@@ -72,13 +72,21 @@ func (l *Limiter) Next(ctx context.Context, scope string) (*Slot, error) {
 	return l.line(scope).take(ctx, front, 0)
 }
 
-// Free tells whether nobody waits for a slot in this process: then one more caller
-// is not in the way of others.
+// Free tells whether one more caller would get a slot within a moment, and so is
+// in nobody's way.
 func (l *Limiter) Free(scope string) bool {
 	n := l.line(scope)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.callers() == 0 && !time.Now().Before(n.until)
+	return n.callers() <= int(brief[back]*n.rate) && !time.Now().Before(n.until)
+}
+
+// Waiting is how many wait for a slot in this process.
+func (l *Limiter) Waiting(scope string) int {
+	n := l.line(scope)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.callers()
 }
 
 func (l *Limiter) line(scope string) *line {

@@ -103,7 +103,7 @@ func (w *Worker) callBack(ctx context.Context) {
 			w.callSome(scope, 1)
 		case <-tick.C:
 			for _, scope := range w.backlog.scopes() {
-				if w.limiter.Free(scope) {
+				if w.limiter.Waiting(scope) == 0 {
 					w.callSome(scope, backlogSome)
 				}
 			}

@@ -1,0 +1,69 @@
+package tasks
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/internal/graph/graphsim"
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+)
+
+// TestSideBySide: a task's requests do not wait for each other where the worker
+// has nothing else to do, but for the first, which may show that all are in vain.
+func TestSideBySide(t *testing.T) {
+	for name, csv := range map[string]string{
+		"deletes": deletes(20, 1),
+		"invites": "action,call_id,user_id\n" + strings.Repeat("invite,c,u-%d\n", 20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := 4 // requests under way; of the invites all but the first
+			if name == "invites" {
+				want = 3
+				for i := range 20 {
+					csv = strings.Replace(csv, "%d", fmt.Sprint(i), 1)
+				}
+			}
+			w := newWorld(t, redistest.Any(t), graphsim.Config{Latency: time.Second, AutoCalls: true})
+			b := w.put(w.request(csv, true))
+			w.work(func(c *WorkerConfig) { c.AcceptOnly = true })
+			redistest.Eventually(t, 20*time.Second, "several requests are under way", func() bool { return w.sim.Counters().InFlight >= want })
+			w.finish(b)
+		})
+	}
+}
+
+// TestFirstAlone: of a call that has ended, one request tells.
+func TestFirstAlone(t *testing.T) {
+	var asked atomic.Int32
+	w := newWorldWith(t, redistest.Any(t), http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		rw.Header().Set("Content-Type", "application/json")
+		rw.WriteHeader(http.StatusNotFound)
+		_, _ = rw.Write([]byte(`{"error":{"code":"8522","message":"Call not found."}}`))
+	}))
+	b := w.enqueue(deletes(20, 1))
+	w.work()
+	w.finish(b)
+	if n := asked.Load(); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	if st := w.status(b); st.Outcomes[ledger.CallEnded] != 20 {
+		t.Errorf("outcomes %v", st.Outcomes)
+	}
+}
+
+// TestCalledBack: tasks that were sent away because too many waited for slots are
+// called back when they can have one, long before they would come by themselves.
+func TestCalledBack(t *testing.T) {
+	const rows, rate = 160, 20
+	w := newWorld(t, redistest.Any(t), graphsim.Config{AutoCalls: true})
+	b := w.put(w.request(deletes(rows, rows/2), false))
+	w.work(func(c *WorkerConfig) { c.Concurrency, c.Rate = 8, rate })
+	redistest.Eventually(t, backlogAway*3/4, "all rows are done", func() bool { return w.status(b).Pending == 0 })
+}
