@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
-	root, err := moduleRoot()
+	root, err := stand.ModuleRoot()
 	if err != nil {
 		return err
 	}
@@ -95,20 +95,4 @@ func (s *settings) keep(results []result) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(s.out, "results.json"), append(body, '\n'), 0o644)
-}
-
-// moduleRoot finds the module that is measured: the one above this one's.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "cmd", "graphsim")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("run this within rollcall's tree: its commands are built from there")
-		}
-	}
 }

@@ -16,6 +16,8 @@ const (
 	XTimeRate = "asynq+x/time/rate"
 	// RedisRate is asynq with a rate shared in Redis by redis_rate.
 	RedisRate = "asynq+redis_rate"
+	// Plain is asynq without a limiter.
+	Plain = "asynq"
 	// SDKStyle has no limiter: each request waits on its own when it is told to.
 	SDKStyle = "sdk-style"
 )
@@ -57,6 +59,8 @@ func Main(ctx context.Context) error {
 	defer rdb.Close()
 	g := newGraph(c.Graph)
 	switch c.Kind {
+	case Plain:
+		return serveTasks(ctx, rdb, g, free{})
 	case XTimeRate:
 		return serveTasks(ctx, rdb, g, newShare(c.Told, c.Fleet))
 	case RedisRate:

@@ -86,7 +86,7 @@ func carryOut(ctx context.Context, send sender, r work.Row) error {
 	people := "/v1.0/communications/calls/" + url.PathEscape(r.Call) + "/participants"
 	switch {
 	case r.Invite:
-		body := `{"participants":[{"identity":{"user":{"id":` + strconv.Quote(r.User) + `}}}]}`
+		body := `{"participants":[{"identity":{"user":{"id":` + strconv.Quote(r.User) + `,"displayName":` + strconv.Quote(r.Name) + `}}}]}`
 		got, err := send(ctx, request{http.MethodPost, people + "/invite", body, r.Tenant})
 		if err == nil && got.status != http.StatusOK {
 			err = fmt.Errorf("invite: %w: %d", errAnswer, got.status)

@@ -28,6 +28,11 @@ func classOf[T any](told map[string]T, class string) string {
 	return strings.TrimSuffix(class, reads)
 }
 
+// free is no pace.
+type free struct{}
+
+func (free) wait(context.Context, string) error { return nil }
+
 // share is each process's equal part of the rate.
 type share map[string]*rate.Limiter
 

@@ -14,8 +14,8 @@ func Prepare(ctx context.Context, kind, addr string, rows []work.Row) error {
 	rdb := redis.NewClient(&redis.Options{Addr: addr, PoolSize: senders})
 	defer rdb.Close()
 	switch kind {
-	case XTimeRate, RedisRate:
-		return enqueueTasks(ctx, rdb, rows)
+	case XTimeRate, RedisRate, Plain:
+		return EnqueueTasks(ctx, rdb, rows, senders)
 	case SDKStyle:
 		return pushRows(ctx, rdb, rows)
 	}

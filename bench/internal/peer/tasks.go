@@ -19,8 +19,8 @@ const taskType = "change"
 // senders is how many tasks are put into the queue at once.
 const senders = 64
 
-// enqueueTasks makes a task of each row.
-func enqueueTasks(ctx context.Context, rdb *redis.Client, rows []work.Row) error {
+// EnqueueTasks makes a task of each row, with so many senders at once.
+func EnqueueTasks(ctx context.Context, rdb *redis.Client, rows []work.Row, senders int) error {
 	client := asynq.NewClientFromRedisClient(rdb)
 	g, ctx := errgroup.WithContext(ctx)
 	for worker := range senders {

@@ -48,3 +48,28 @@ func own() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// peakEvery is how often it is looked how much memory a process has.
+const peakEvery = 10 * time.Millisecond
+
+// watchPeak follows the most memory that the process had: what the kernel tells of
+// one that has ended counts this process's, too, whose memory it began with.
+func (p *Process) watchPeak() {
+	path := "/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status"
+	for {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return
+		}
+		if _, rest, ok := strings.Cut(string(text), "VmHWM:"); ok {
+			if kB, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64); err == nil {
+				p.peak.Store(kB << 10)
+			}
+		}
+		select {
+		case <-p.ended:
+			return
+		case <-time.After(peakEvery):
+		}
+	}
+}

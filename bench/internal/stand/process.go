@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type Process struct {
 	cmd   *exec.Cmd
 	said  tail
 	ended chan struct{}
+	took  time.Duration
+	peak  atomic.Int64
 }
 
 // start starts a process. It sees no more of the environment than it needs, so
@@ -28,11 +31,14 @@ func start(ctx context.Context, dir string, env []string, path string, args ...s
 	p.cmd.Stdout, p.cmd.Stderr = &p.said, &p.said
 	p.cmd.WaitDelay = 5 * time.Second
 	dieWithParent(p.cmd)
+	started := time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	go p.watchPeak()
 	go func() {
 		_ = p.cmd.Wait() // read from ProcessState
+		p.took = time.Since(started)
 		close(p.ended)
 	}()
 	return p, nil
@@ -59,6 +65,19 @@ func (p *Process) CPU() time.Duration {
 	<-p.ended
 	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 }
+
+// Said is the last of what the process has written.
+func (p *Process) Said() string { return p.said.String() }
+
+// Took is how long the process ran, once it has ended.
+func (p *Process) Took() time.Duration {
+	<-p.ended
+	return p.took
+}
+
+// Peak is the most memory that the process had, in bytes, as far as it was seen; 0
+// if that is not known.
+func (p *Process) Peak() int64 { return p.peak.Load() }
 
 // tail keeps the last of what a process says.
 type tail struct {

@@ -126,15 +126,21 @@ func (s *Stand) Start(ctx context.Context, env []string, path string, args ...st
 
 // Run runs a process to its end, which must be a good one.
 func (s *Stand) Run(ctx context.Context, env []string, path string, args ...string) error {
+	_, err := s.RunFor(ctx, env, path, args...)
+	return err
+}
+
+// RunFor is Run, and returns the process for what it took.
+func (s *Stand) RunFor(ctx context.Context, env []string, path string, args ...string) (*Process, error) {
 	p, err := s.Start(ctx, env, path, args...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	<-p.ended
 	if p.cmd.ProcessState.Success() {
-		return nil
+		return p, nil
 	}
-	return errors.Join(ctx.Err(), p.Running())
+	return nil, errors.Join(ctx.Err(), p.Running())
 }
 
 // Close kills all processes and removes the directory. The last ones go first,

@@ -14,6 +14,7 @@ type Row struct {
 	Call        string `json:"c"`
 	Participant string `json:"p,omitempty"` // of a delete that needs no roster
 	User        string `json:"u,omitempty"`
+	Name        string `json:"n,omitempty"`
 	Invite      bool   `json:"i,omitempty"`
 }
 
