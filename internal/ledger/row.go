@@ -84,8 +84,9 @@ func (r Row) encode(created time.Time) []byte {
 		b = binary.AppendUvarint(b, uint64(max(r.Intent.Read.Milliseconds(), 0)))
 		b = binary.AppendUvarint(b, r.Intent.flags())
 		b = appendText(b, r.Intent.Operation)
+		return appendDetail(b, r.Detail, clip(r.Intent.Operation, guidMark-1))
 	}
-	return append(b, clip(r.Detail, maxDetail)...)
+	return appendDetail(b, r.Detail, "")
 }
 
 // appendTime writes 0 for no time, else the milliseconds since created and 1.
@@ -133,8 +134,9 @@ func decodeRow(b string, created time.Time) (Row, error) {
 	} else if r.Outcome, err = outcomeOf(b[0]); err != nil {
 		return Row{}, err
 	}
-	r.Detail = string(d.rest)
-	if d.bad {
+	var ok bool
+	r.Detail, ok = readDetail(d.rest, r.Intent.Operation)
+	if d.bad || !ok {
 		return Row{}, errRecord
 	}
 	return r, nil
