@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -281,4 +282,21 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// FuzzGuard: what is skimmed leaves the guard as walking does.
+func FuzzGuard(f *testing.F) {
+	f.Add("a,b\n\"c\n,\"\"d\",e\r\nf", 3)
+	f.Add("\n\n\"", 1)
+	f.Add(",\",\n,", 2)
+	f.Fuzz(func(t *testing.T, text string, n int) {
+		walked, skimmed := newGuard(nil, ',', len(text)), newGuard(nil, ',', len(text))
+		for part := range slices.Chunk([]byte(text), n&7+1) {
+			walked.walk(part)
+			skimmed.skim(part)
+			if *walked != *skimmed {
+				t.Fatalf("%+v, skimmed %+v", *walked, *skimmed)
+			}
+		}
+	})
 }
