@@ -35,7 +35,7 @@ func bullmq(ctx context.Context, st *stand.Stand, rows []work.Row, _ string) (ti
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return 0, err
 		}
-		cmd := exec.CommandContext(ctx, "npm", "install", "--no-package-lock", "--no-save", "--prefix", dir, "bullmq@"+bullmqVersion, "ioredis@"+ioredisVersion) //nolint:gosec // both are constants
+		cmd := exec.CommandContext(ctx, "npm", "install", "--no-package-lock", "--no-save", "--prefix", dir, "bullmq@"+bullmqVersion, "ioredis@"+ioredisVersion)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("get BullMQ: %w\n%s", err, out)
 		}
@@ -51,7 +51,7 @@ func bullmq(ctx context.Context, st *stand.Stand, rows []work.Row, _ string) (ti
 	if err != nil {
 		return 0, err
 	}
-	out, err := exec.CommandContext(ctx, "node", program, data, port).Output() //nolint:gosec // files of our own
+	out, err := exec.CommandContext(ctx, "node", program, data, port).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return 0, fmt.Errorf("BullMQ: %w\n%s", err, exit.Stderr)
 	} else if err != nil {

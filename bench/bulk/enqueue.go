@@ -69,7 +69,7 @@ func memory(ctx context.Context, st *stand.Stand) (used int64, err error) {
 			return strconv.ParseInt(text, 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("Redis does not say what it uses: %w", err) //nolint:staticcheck // a name
+	return 0, fmt.Errorf("Redis does not say what it uses: %w", err)
 }
 
 // enqueue measures all, side by side in each round.

@@ -124,7 +124,7 @@ func delayed(to io.WriteCloser, from io.Reader) {
 		for p := range parts {
 			time.Sleep(time.Until(p.due))
 			if _, err := to.Write(p.text); err != nil {
-				for range parts { //nolint:revive // whoever fills it must not hang
+				for range parts {
 				}
 				return
 			}

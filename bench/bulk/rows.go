@@ -26,7 +26,7 @@ const perCall = 100
 
 // each makes n rows, the same each time, with ids in the form of Graph's.
 func (m mix) each(n int, do func(work.Row)) {
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // rows, no secrets
+	r := rand.New(rand.NewPCG(1, 2))
 	guid := func() string {
 		a, b := r.Uint64(), r.Uint64()
 		return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))

@@ -94,7 +94,8 @@ func statusOf(ctx context.Context, st *stand.Stand) (s status, err error) {
 	if err != nil {
 		return s, err
 	}
-	return s, json.Unmarshal([]byte(p.Said()), &s)
+	err = json.Unmarshal([]byte(p.Said()), &s)
+	return s, err
 }
 
 func rollcallWith(flags ...string) func(context.Context, *stand.Stand, mix, string) (worked, error) {

@@ -79,6 +79,6 @@ func appendEntry(b []byte, key string, seq int64) []byte {
 	sum := sha256.Sum256([]byte(key))
 	b = append(b, sum[:9]...)
 	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(seq)) //nolint:gosec // numbers are not negative
+	binary.BigEndian.PutUint64(n[:], uint64(seq))
 	return append(b, n[1:]...)
 }

@@ -101,7 +101,7 @@ func (r *compactReader) number(most uint64) int64 {
 		return 0
 	}
 	r.rest = r.rest[n:]
-	return int64(v) //nolint:gosec // most is never above what fits
+	return int64(v)
 }
 
 func (r *compactReader) take(n int64) []byte {

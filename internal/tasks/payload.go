@@ -87,7 +87,7 @@ func readTask(t *asynq.Task) (*task, error) {
 		c := roster.Change{Row: n, Action: out.action, TenantID: out.tenant, CallID: call}
 		has := r.number(hasReplaces<<1 - 1)
 		if has&hasIdentity != 0 {
-			c.Kind, c.ID = roster.Kind(r.number(uint64(roster.Guest))), r.text("") //nolint:gosec // it is at most Guest
+			c.Kind, c.ID = roster.Kind(r.number(uint64(roster.Guest))), r.text("")
 			if c.Kind == roster.NoIdentity {
 				r.fail()
 			}
