@@ -82,12 +82,14 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 		r.later(0, pack...)
 		return false
 	}
+	var slotted context.Context
 	var err error
-	r.outside(func() { ctx, err = r.w.slot(ctx, r.task.tenant) })
+	r.outside(func() { slotted, err = r.w.slot(ctx, r.task.tenant) })
 	if err != nil {
 		r.trouble(ctx, err, pack...)
 		return false
 	}
+	ctx = slotted
 	before := r.states(pack)
 	pack, before, err = r.intend(ctx, pack, before)
 	if !errors.Is(err, ledger.ErrClaimLost) && !errors.Is(err, ledger.ErrNoBatch) && ctx.Err() == nil {

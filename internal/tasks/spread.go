@@ -1,9 +1,10 @@
 package tasks
 
 import (
+	"fmt"
+	"runtime/debug"
+	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // hands are a worker's: each task needs one, and takes more while there are any.
@@ -33,26 +34,34 @@ func (r *round) spread(n int, do func(i int)) {
 	}
 	do(0)
 	next := 1
-	var more errgroup.Group
+	var more sync.WaitGroup
+	var broken error // what a lane panicked with
 	var lane func()
 	lane = func() {
 		for next < n {
 			i := next
 			next++
 			if next < n && r.w.limiter.Free(r.w.scope(r.task.tenant)) && r.w.hands.take() {
-				more.Go(func() error {
+				more.Go(func() {
 					defer r.w.hands.busy.Add(-1)
 					r.mu.Lock()
 					defer r.mu.Unlock()
+					defer func() {
+						if p := recover(); p != nil {
+							broken = fmt.Errorf("%v\n%s", p, debug.Stack())
+						}
+					}()
 					lane()
-					return nil
 				})
 			}
 			do(i)
 		}
 	}
 	lane()
-	r.outside(func() { _ = more.Wait() }) // it goes on with their panics
+	r.outside(more.Wait)
+	if broken != nil {
+		panic(broken) // here, where the queue sees to it
+	}
 }
 
 // outside does something that takes long and touches nothing of the round.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/graph"
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
@@ -66,4 +67,64 @@ func TestCalledBack(t *testing.T) {
 	b := w.put(w.request(deletes(rows, rows/2), false))
 	w.work(func(c *WorkerConfig) { c.Concurrency, c.Rate = 8, rate })
 	redistest.Eventually(t, backlogAway*3/4, "all rows are done", func() bool { return w.status(b).Pending == 0 })
+}
+
+// TestPausedBetween: the scope is paused between a request that Graph refuses for
+// the sake of one of its rows and those that tell which. The rows come back when the
+// pause is over.
+func TestPausedBetween(t *testing.T) {
+	var worker *Worker
+	var refused atomic.Bool
+	w := newWorldWith(t, redistest.Any(t), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.Method == http.MethodGet:
+			_, _ = rw.Write([]byte(`{"value":[]}`))
+		case refused.CompareAndSwap(false, true):
+			if _, _, err := worker.limiter.Refused(r.Context(), worker.scope(""), 0, time.Second, true); err != nil {
+				t.Error(err)
+			}
+			rw.WriteHeader(http.StatusBadRequest)
+			_, _ = rw.Write([]byte(`{"error":{"code":"BadRequest","message":"one of them"}}`))
+		default:
+			_, _ = rw.Write([]byte(`{"id":"op","status":"running"}`))
+		}
+	}))
+	w.tune = func(built *Worker) { worker = built }
+	b := w.enqueue("action,call_id,user_id\ninvite,c,u-1\ninvite,c,u-2\n")
+	w.work(func(c *WorkerConfig) { c.AcceptOnly = true })
+	redistest.Eventually(t, panicWait*4/5, "the rows are done", func() bool { return w.status(b).Pending == 0 })
+	w.wantOutcomes(b, ledger.Invited, ledger.Invited)
+}
+
+// TestBrokenLane: a panic in what is done side by side is the task's.
+func TestBrokenLane(t *testing.T) {
+	w, err := NewWorker(WorkerConfig{Redis: redistest.Any(t), Graph: graph.Config{BaseURL: "http://127.0.0.1:1", Tokens: staticToken{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := w.limiter.Next(t.Context(), w.scope("")); err != nil { // so that the rate is known
+		t.Fatal(err)
+	} else {
+		s.Release()
+	}
+	r := &round{w: w, task: &task{}}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer func() {
+		if p := recover(); p == nil || !strings.Contains(fmt.Sprint(p), "lane 2") {
+			t.Errorf("recovered %v", p)
+		}
+		if n := w.hands.busy.Load(); n != 0 {
+			t.Errorf("%d hands are busy", n)
+		}
+	}()
+	r.spread(3, func(i int) {
+		if i == 1 {
+			r.outside(func() { time.Sleep(10 * time.Millisecond) }) // the next is another lane's
+		}
+		if i == 2 {
+			panic("lane 2")
+		}
+	})
 }
