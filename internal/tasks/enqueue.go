@@ -3,8 +3,8 @@ package tasks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"hash/maphash"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -135,17 +135,15 @@ func Plan(ctx context.Context, r Request) (ledger.Totals, error) {
 }
 
 // plan hands out the rows, each before the pack that it completes, and the packs.
-func plan(ctx context.Context, r Request, packed func(*pack), row func(roster.Record) error) (ledger.Totals, error) {
-	var t ledger.Totals
-	seed := maphash.MakeSeed()
-	calls := map[uint64]struct{}{}
+func plan(ctx context.Context, r Request, packed func(*pack), row func(roster.Record) error) (t ledger.Totals, err error) {
+	calls := newDistinct()
+	defer func() { err = errors.Join(err, calls.close()) }()
 	p := newPacker(func(k *pack) error {
 		t.Tasks += k.rounds()
-		calls[maphash.String(seed, k.call)] = struct{}{}
 		packed(k)
-		return nil
+		return calls.add(k.call)
 	})
-	err := r.Input.Each(ctx, r.Options, func(rec roster.Record) error {
+	err = r.Input.Each(ctx, r.Options, func(rec roster.Record) error {
 		if rec.Change.Action == roster.Invite {
 			t.Invites++
 		} else {
@@ -159,7 +157,9 @@ func plan(ctx context.Context, r Request, packed func(*pack), row func(roster.Re
 	if err == nil {
 		err = p.flush()
 	}
-	t.Calls = int64(len(calls))
+	if err == nil {
+		t.Calls, err = calls.count()
+	}
 	return t, err
 }
 
