@@ -140,7 +140,7 @@ func certificate(t testing.TB, dir string) {
 // of those who ring is on the replica before they do.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	const calls, perCall = 20, 100
+	const calls, perCall = 40, 100
 	redis := redistest.StartSentinels(t)
 	dir := t.TempDir()
 	sim := halfRoster(t, dir, calls, perCall, "--limit", "200/s")
@@ -152,7 +152,7 @@ func TestSentinelFailover(t *testing.T) {
 	redis.Master.Kill()
 	killed := time.Now()
 	before := sim.state(t).Counters.Requests
-	redistest.Eventually(t, time.Minute, "work goes on", func() bool { return sim.state(t).Counters.Requests > before+50 })
+	redistest.Eventually(t, time.Minute, "work goes on", func() bool { return sim.state(t).Counters.Requests > before+20 })
 	t.Logf("back at work %.1f s after the master was killed", time.Since(killed).Seconds())
 	redis.Master.Start() // a replica of the other from now on
 	st := finished(t, waiting)
