@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -12,10 +13,10 @@ type commits struct {
 	l     *Ledger
 	batch Batch
 	queue []*commit
-	busy  bool
 }
 
 type commit struct {
+	ctx  context.Context
 	rows []Settlement
 	done chan struct{}
 
@@ -41,19 +42,16 @@ const (
 // pending states only where nobody else has written one. For each row that was
 // not written it gives the record that the row has.
 func (l *Ledger) settle(ctx context.Context, b Batch, rows []Settlement) (written []bool, has []string, err error) {
-	mine := &commit{rows: rows, done: make(chan struct{})}
+	mine := &commit{ctx: ctx, rows: rows, done: make(chan struct{})}
 	key := commitKey{b.ID, b.Base}
 	l.mu.Lock()
 	c := l.commits[key]
 	if c == nil {
 		c = &commits{l: l, batch: b}
 		l.commits[key] = c
-	}
-	c.queue = append(c.queue, mine)
-	if !c.busy {
-		c.busy = true
 		go c.run(context.WithoutCancel(ctx), key)
 	}
+	c.queue = append(c.queue, mine)
 	l.mu.Unlock()
 	select {
 	case <-mine.done:
@@ -88,8 +86,13 @@ func (c *commits) write(ctx context.Context, all []*commit) {
 	ctx, cancel := context.WithTimeout(ctx, commitTime)
 	defer cancel()
 	var rows []Settlement
+	// Whose caller has gone is not begun any more: they may have given up their claims.
+	all = slices.DeleteFunc(all, func(one *commit) bool { return one.ctx.Err() != nil })
 	for _, one := range all {
 		rows = append(rows, one.rows...)
+	}
+	if len(rows) == 0 {
+		return
 	}
 	written, has, err := c.l.write(ctx, c.batch, rows)
 	for _, one := range all {

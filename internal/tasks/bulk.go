@@ -2,8 +2,6 @@ package tasks
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -63,13 +61,17 @@ func (q *Queue) sendAll(ctx context.Context, b ledger.Batch, packs []*pack) erro
 	bulk := newBulk(q.rdb)
 	for _, k := range packs {
 		if _, err := bulk.client.EnqueueContext(ctx, newTask(b, k)); err != nil {
-			return fmt.Errorf("enqueue: %w", errors.Join(ctx.Err(), err))
+			return enqueueError(ctx, err)
 		}
 	}
 	_, _ = bulk.pipe.Exec(ctx) // the errors are read from each command
-	for _, cmd := range bulk.cmds {
-		if err := cmd.Err(); err != nil {
-			return fmt.Errorf("enqueue: %w", errors.Join(ctx.Err(), err))
+	for i, cmd := range bulk.cmds {
+		err := cmd.Err()
+		if redis.HasErrorPrefix(err, "NOSCRIPT") { // the queue has moved to another server meanwhile
+			_, err = q.send(ctx, b, packs[i])
+		}
+		if err != nil {
+			return enqueueError(ctx, err)
 		}
 	}
 	return nil

@@ -80,7 +80,7 @@ func guid(b []byte) string {
 	return string(s[:])
 }
 
-var errCompact = errors.New("stored data cannot be read: it was written by another version")
+var errCompact = errors.New("stored data cannot be read: it was written by another version of rollcall, which can report it")
 
 // compactReader reads what the functions above have written. After the first
 // error it gives zero values.

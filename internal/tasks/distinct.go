@@ -18,8 +18,9 @@ type distinct struct {
 	seen map[uint64]struct{}
 	file *os.File // nil until there are too many, and where none can be made
 	w    *bufio.Writer
-	n    int64 // in the file, some of them alike
-	most int   // in memory
+	n    int64  // in the file, some of them alike
+	most int    // in memory
+	name string // of a file that could not be unlinked while open
 }
 
 // distinctMost is how many hashes are kept in memory, and about how many are looked
@@ -39,15 +40,17 @@ func (d *distinct) add(text string) error {
 	if d.file != nil {
 		return d.write(h)
 	}
-	d.seen[h] = struct{}{}
-	if len(d.seen)%d.most != 0 {
+	before := len(d.seen)
+	if d.seen[h] = struct{}{}; len(d.seen) == before || len(d.seen)%d.most != 0 {
 		return nil
 	}
 	file, err := os.CreateTemp("", "rollcall-calls-*")
 	if err != nil {
 		return nil //nolint:nilerr // without a place for it, it takes memory
 	}
-	_ = os.Remove(file.Name()) // where that is not possible, close does it
+	if os.Remove(file.Name()) != nil {
+		d.name = file.Name()
+	}
 	d.file, d.w = file, bufio.NewWriter(file)
 	for h := range d.seen {
 		if err := d.write(h); err != nil {
@@ -101,8 +104,8 @@ func (d *distinct) close() error {
 		return nil
 	}
 	err := d.file.Close()
-	if removed := os.Remove(d.file.Name()); removed != nil && !errors.Is(removed, os.ErrNotExist) {
-		return errors.Join(err, removed)
+	if d.name != "" {
+		err = errors.Join(err, os.Remove(d.name))
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 		w.unknown(t.batch)
 		return nil
 	case away:
-		if _, crowded := errors.AsType[*ratelimit.CrowdedError](err); crowded {
+		if _, crowded := errors.AsType[*ratelimit.CrowdedError](err); crowded && !looking { // who looks must not stand behind all others
 			w.backlog.add(w.scope(t.tenant), awayTask{queue: queue, id: id})
 			wait = max(wait, jitter(backlogAway))
 		}

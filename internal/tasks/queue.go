@@ -45,15 +45,22 @@ func each(ctx context.Context, packs []*pack, some int, f func(ctx context.Conte
 func (q *Queue) send(ctx context.Context, b ledger.Batch, k *pack) (existing bool, err error) {
 	_, err = q.client.EnqueueContext(ctx, newTask(b, k))
 	switch {
-	case ctx.Err() != nil:
-		return false, ctx.Err() // asynq's error would not say so
-	case errors.Is(err, asynq.ErrTaskIDConflict):
+	case ctx.Err() == nil && errors.Is(err, asynq.ErrTaskIDConflict):
 		// The task is there, perhaps by this very call, whose first reply was lost.
 		return true, nil
 	case err != nil:
-		return false, fmt.Errorf("enqueue: %w", err)
+		return false, enqueueError(ctx, err)
 	}
 	return false, nil
+}
+
+// enqueueError is why tasks were not enqueued. Of a context that has ended asynq's
+// error would not say so.
+func enqueueError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("enqueue: %w", err)
 }
 
 // lookLater puts a task into the queue of those that are being rung for, to be

@@ -14,11 +14,15 @@ import (
 // layout says how to read the stored sources of a batch again. It is kept with
 // the batch, as JSON.
 type layout struct {
+	Version  int          `json:"version"`
 	Files    []layoutFile `json:"files"`
 	Action   string       `json:"action,omitempty"`
 	CallID   string       `json:"call_id,omitempty"`
 	TenantID string       `json:"tenant_id,omitempty"`
 }
+
+// layoutVersion is how sources are written.
+const layoutVersion = 2
 
 type layoutFile struct {
 	Name    string   `json:"name"`
@@ -26,7 +30,7 @@ type layoutFile struct {
 }
 
 func newLayout(files []roster.File, o roster.Options) layout {
-	l := layout{CallID: o.CallID, TenantID: o.TenantID, Action: o.Action.String()}
+	l := layout{Version: layoutVersion, CallID: o.CallID, TenantID: o.TenantID, Action: o.Action.String()}
 	for _, f := range files {
 		l.Files = append(l.Files, layoutFile{Name: f.Name, Columns: f.Columns})
 	}
@@ -46,6 +50,9 @@ func SourcesOf(b ledger.Batch) (*Sources, error) {
 	var l layout
 	if err := json.Unmarshal(b.Layout, &l); err != nil {
 		return nil, fmt.Errorf("layout of batch %s: %w", b.ID, err)
+	}
+	if l.Version != layoutVersion {
+		return nil, fmt.Errorf("batch %s: %w", b.ID, errCompact)
 	}
 	o := roster.Options{CallID: l.CallID, TenantID: l.TenantID}
 	if l.Action != "" {

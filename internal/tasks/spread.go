@@ -38,7 +38,7 @@ func (r *round) spread(n int, do func(i int)) {
 	var broken error // what a lane panicked with
 	var lane func()
 	lane = func() {
-		for next < n {
+		for next < n && broken == nil {
 			i := next
 			next++
 			if next < n && r.w.limiter.Free(r.w.scope(r.task.tenant)) && r.w.hands.take() {
@@ -57,11 +57,14 @@ func (r *round) spread(n int, do func(i int)) {
 			do(i)
 		}
 	}
+	// Whatever happens here: while a lane works, the claims must not be given up.
+	defer func() {
+		r.outside(more.Wait)
+		if broken != nil {
+			panic(broken) // here, where the queue sees to it
+		}
+	}()
 	lane()
-	r.outside(more.Wait)
-	if broken != nil {
-		panic(broken) // here, where the queue sees to it
-	}
 }
 
 // outside does something that takes long and touches nothing of the round.

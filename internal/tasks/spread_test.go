@@ -128,3 +128,36 @@ func TestBrokenLane(t *testing.T) {
 		}
 	})
 }
+
+// TestBrokenBeside: a task that panics waits for what is done beside it, which
+// needs its claims.
+func TestBrokenBeside(t *testing.T) {
+	w, err := NewWorker(WorkerConfig{Redis: redistest.Any(t), Graph: graph.Config{BaseURL: "http://127.0.0.1:1", Tokens: staticToken{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := w.limiter.Next(t.Context(), w.scope("")); err != nil {
+		t.Fatal(err)
+	} else {
+		s.Release()
+	}
+	r := &round{w: w, task: &task{}}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	begun, ended := make(chan struct{}), false
+	defer func() {
+		if p := recover(); p != "the task" || !ended {
+			t.Errorf("recovered %v, ended %v", p, ended)
+		}
+	}()
+	r.spread(3, func(i int) {
+		switch i {
+		case 1:
+			r.outside(func() { <-begun })
+			panic("the task")
+		case 2:
+			r.outside(func() { close(begun); time.Sleep(50 * time.Millisecond) })
+			ended = true
+		}
+	})
+}

@@ -166,7 +166,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	helpers.Go(func() { w.watchRedis(ctx) })
 	helpers.Go(func() { w.sweep(ctx) })
 	helpers.Go(func() { w.recoverTasks(ctx) })
-	helpers.Go(func() { w.callBack(ctx) })
+	calledBack := make(chan struct{})
+	go func() { defer close(calledBack); w.callBack(ctx) }()
 	<-ctx.Done()
 	// Before Stop, which waits for an answer of Redis.
 	defer time.AfterFunc(w.cfg.ShutdownTimeout, func() { drop(); w.graph.Abort() }).Stop()
@@ -182,6 +183,10 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.log.Warn("Redis does not take back what was under way: the tasks come back as those of a dead worker do")
 	}
 	helpers.Wait()
+	select {
+	case <-calledBack:
+	case <-time.After(handBack): // Redis does not answer
+	}
 	w.graph.CloseIdleConnections()
 	return nil
 }
