@@ -26,10 +26,12 @@ func tenantDeletes(tenant string, n int) string {
 }
 
 // TestSlowTenant: a tenant whose rate is used up does not keep the worker from
-// another's rows, which came later.
+// another's rows, which came later. One after another, these would come when all but
+// the last few of the others are done. How much is done by then is the machine's time
+// to send those rows away, so the bound is far from what is usual (1,400 left).
 func TestSlowTenant(t *testing.T) {
 	const rows = 1500
-	for _, rate := range []float64{20, 70} {
+	for _, rate := range []float64{20, 40} {
 		t.Run(fmt.Sprint(rate), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, redistest.Any(t), graphsim.Config{})
@@ -37,7 +39,7 @@ func TestSlowTenant(t *testing.T) {
 			fast := w.put(w.request(tenantDeletes("bbbbbbbb-0000-0000-0000-000000000002", 20), true))
 			w.work(func(c *WorkerConfig) { c.Concurrency, c.Rate = 32, rate })
 			redistest.Eventually(t, time.Minute, "the other's rows are done", func() bool { return w.status(fast).Pending == 0 })
-			if left := w.status(slow).Pending; left < rows/2 {
+			if left := w.status(slow).Pending; left < rows/5 {
 				t.Errorf("20 rows waited until %d of another tenant were done", rows-left)
 			}
 		})
