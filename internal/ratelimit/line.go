@@ -56,6 +56,7 @@ type line struct {
 	rtt     time.Duration
 	answer  float64 // seconds that answers take, on average of late
 	stats   Stats
+	told    noted // of it, by Note alone
 
 	asking  bool
 	asked   *question

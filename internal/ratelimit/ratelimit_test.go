@@ -37,6 +37,7 @@ func TestLimiter(t *testing.T) {
 		"only use lets the rate grow":   testGrowth,
 		"a limit that others use up":    testCrowdedGraph,
 		"what cannot be read is passed": testUnreadable,
+		"the fleet's history":           testHistory,
 	})
 }
 
