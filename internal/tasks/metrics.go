@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +17,8 @@ type metrics struct {
 	changesTotal  *prometheus.CounterVec
 	requestsTotal *prometheus.CounterVec
 	recovered     prometheus.Counter
+
+	rows, requests atomic.Int64 // all of the first two, for the fleet
 }
 
 func newMetrics(reg prometheus.Registerer, limiter func() ratelimit.Stats) (*metrics, error) {
@@ -69,9 +72,11 @@ func newMetrics(reg prometheus.Registerer, limiter func() ratelimit.Stats) (*met
 }
 
 func (m *metrics) changes(a roster.Action, o ledger.Outcome) {
+	m.rows.Add(1)
 	m.changesTotal.WithLabelValues(a.String(), o.String()).Inc()
 }
 
 func (m *metrics) request(r graph.Result) {
+	m.requests.Add(1)
 	m.requestsTotal.WithLabelValues(r.Kind, strconv.Itoa(r.Status)).Inc()
 }

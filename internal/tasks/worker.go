@@ -46,6 +46,7 @@ type WorkerConfig struct {
 	Replicas int
 	// SweepEvery is how often lost tasks are looked for. Default 15 s.
 	SweepEvery time.Duration
+	Version    string                // of the program, for those who look at the fleet
 	Metrics    prometheus.Registerer // default: a registry nobody reads
 	Log        *slog.Logger          // default: nothing is logged
 }
@@ -168,6 +169,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	helpers.Go(func() { w.recoverTasks(ctx) })
 	calledBack := make(chan struct{})
 	go func() { defer close(calledBack); w.callBack(ctx) }()
+	told, over := make(chan struct{}), make(chan struct{})
+	go func() { defer close(told); w.tellFleet(ctx, over) }()
 	<-ctx.Done()
 	// Before Stop, which waits for an answer of Redis.
 	defer time.AfterFunc(w.cfg.ShutdownTimeout, func() { drop(); w.graph.Abort() }).Stop()
@@ -183,6 +186,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.log.Warn("Redis does not take back what was under way: the tasks come back as those of a dead worker do")
 	}
 	helpers.Wait()
+	close(over)
+	<-told
 	select {
 	case <-calledBack:
 	case <-time.After(handBack): // Redis does not answer

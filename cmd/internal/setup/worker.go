@@ -143,7 +143,7 @@ func (f *WorkerFlags) base(rdb redis.UniversalClient, tenant string, log *slog.L
 	return tasks.WorkerConfig{
 		Redis: rdb, Tenant: tenant, Concurrency: *f.concurrency, Rate: *f.rate,
 		MaxAttempts: *f.maxAttempts, AcceptOnly: !*f.confirm, ConfirmTimeout: *f.confirmTimeout,
-		ShutdownTimeout: *f.Shutdown, Log: log,
+		ShutdownTimeout: *f.Shutdown, Version: cli.Version(), Log: log,
 	}
 }
 
