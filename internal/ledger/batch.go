@@ -367,7 +367,7 @@ func (l *Ledger) reopenSome(ctx context.Context, b Batch, from, to, deadline int
 	calls := make([]scriptCall, 0, to-from)
 	for hash := from; hash < to; hash++ {
 		calls = append(calls, scriptCall{
-			[]string{metaKey(b.ID), countsKey(b.ID), rowsKey(b.ID, hash)},
+			append(settleKeys(b.ID), rowsKey(b.ID, hash)),
 			[]any{seconds(b.keyLife()), deadline, letters},
 		})
 	}

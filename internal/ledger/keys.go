@@ -19,6 +19,16 @@ const (
 func metaKey(batch string) string   { return "rollcall:{b:" + batch + "}:meta" }
 func countsKey(batch string) string { return "rollcall:{b:" + batch + "}:counts" }
 
+// What is kept for those who look on: settle.lua says what is in them.
+func timesKey(batch string) string   { return "rollcall:{b:" + batch + "}:times" }
+func reasonsKey(batch string) string { return "rollcall:{b:" + batch + "}:reasons" }
+func failedKey(batch string) string  { return "rollcall:{b:" + batch + "}:failed" }
+
+// settleKeys are the keys that settle and reopen begin with.
+func settleKeys(batch string) []string {
+	return []string{metaKey(batch), countsKey(batch), timesKey(batch), reasonsKey(batch), failedKey(batch)}
+}
+
 func rowsKey(batch string, hash int64) string {
 	return "rollcall:{b:" + batch + "}:rows:" + strconv.FormatInt(hash, 10)
 }

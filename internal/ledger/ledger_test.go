@@ -114,6 +114,10 @@ func TestLedger(t *testing.T) {
 		"the same every day":      testSameAgainAndAgain,
 		"made anew":               testMadeAnew,
 		"script cache is emptied": testScriptFlush,
+		"account":                 testAccount,
+		"buckets from a row":      testBucketsFrom,
+		"late spans":              testLateSpans,
+		"many reasons":            testManyReasons,
 	})
 }
 

@@ -40,6 +40,9 @@ var releaseLua string
 //go:embed scripts/inspect.lua
 var inspectLua string
 
+//go:embed scripts/account.lua
+var accountLua string
+
 //go:embed scripts/settle.lua
 var settleLua string
 
@@ -60,8 +63,8 @@ var (
 	renewScript   = redis.NewScript(renewLua)
 	releaseScript = redis.NewScript(newestLua + releaseLua)
 	inspectScript = redis.NewScript(inspectLua)
-	settleScript  = redis.NewScript(settleLua)
-	reopenScript  = redis.NewScript(reopenLua)
+	settleScript  = redis.NewScript(accountLua + settleLua)
+	reopenScript  = redis.NewScript(accountLua + reopenLua)
 	markScript    = redis.NewScript(markLua)
 )
 

@@ -17,7 +17,7 @@ type Settlement struct {
 // write is settle, at once.
 func (l *Ledger) write(ctx context.Context, b Batch, rows []Settlement) (written []bool, has []string, err error) {
 	keys, args := byHash(b.ID, len(rows), func(i int) int64 { return rows[i].N },
-		[]string{metaKey(b.ID), countsKey(b.ID)}, []any{seconds(b.keyLife()), b.Base},
+		settleKeys(b.ID), []any{seconds(b.keyLife()), b.Base},
 		func(args []any, i int, field string) []any {
 			return append(args, field, rows[i].was, rows[i].Row.encode(b.CreatedAt))
 		})

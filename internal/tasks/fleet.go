@@ -107,13 +107,19 @@ func (w *Worker) tellFleet(ctx context.Context, ended <-chan struct{}) {
 		case <-quit:
 			me.Ending, quit = true, nil
 		case <-ended:
-			reach, cancel := context.WithTimeout(reach, time.Second)
-			defer cancel()
-			_ = w.limiter.Note(reach)
-			_ = w.cfg.Redis.Del(reach, workerKey(id)).Err() // it would be gone soon anyway
+			w.leaveFleet(reach, id)
 			return
 		}
 	}
+}
+
+// leaveFleet tells what was done last, and takes this worker off. If that fails, it
+// is gone soon.
+func (w *Worker) leaveFleet(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_ = w.limiter.Note(ctx)
+	_ = w.cfg.Redis.Del(ctx, workerKey(id)).Err()
 }
 
 func (w *Worker) tellOnce(ctx context.Context, id string, m Member) error {

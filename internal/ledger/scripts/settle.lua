@@ -1,5 +1,6 @@
--- settle: writes records of rows; an outcome is set once, and the counters move with it.
--- KEYS 1 meta, 2 counts, 3… hashes of rows
+-- settle: writes records of rows; an outcome is set once, and the counters move with it. account.lua stands before it.
+-- KEYS 1 meta, 2 counts, 3 times (outcomes by span and letter), 4 reasons (how many rows failed for each, and '@' and
+--      it: the first of them), 5 failed (bitmap: row - 1), 6… hashes of rows
 -- ARGV 1 key life in seconds, 2 the batch's base, then for each hash: number of rows, then for each of them: field,
 --      the record it is thought to have, the new record.
 --      A record's first byte is its outcome's letter, or while the row is pending '.', and '!' once
@@ -7,16 +8,12 @@
 --      the one expected: what somebody else has found out in between must not be lost
 -- returns {-1} if the batch does not exist or was made anew, else {1 if this finished the batch, then for each row 1 or, if it
 --      was not written, the record that it has}
-local meta = redis.call('HMGET', KEYS[1], 'rows', 'base')
+local meta = redis.call('HMGET', KEYS[1], 'rows', 'base', 'created')
 local total = meta[1]
 if not total or meta[2] ~= ARGV[2] then return {-1} end
-local function pending(record)
-  local first = string.byte(record)
-  return first == 46 or first == 33 -- '.', '!'
-end
-local out, done, counts = {0}, 0, {}
+local out, done, counts, reasons = {0}, 0, {}, {}
 local at = 3
-for b = 3, #KEYS do
+for b = 6, #KEYS do
   local n = tonumber(ARGV[at])
   local fields, has, set = {}, {}, {}
   for r = 1, n do fields[r] = ARGV[at + 3 * r - 2] end
@@ -37,18 +34,37 @@ for b = 3, #KEYS do
         local letter = string.sub(record, 1, 1)
         counts[letter] = (counts[letter] or 0) + 1
         done = done + 1
+        if string.find(FAILED, letter, 1, true) then
+          local row = 64 * string.match(KEYS[b], '(%d+)$') + field
+          redis.call('SETBIT', KEYS[5], row, 1)
+          local why = reason(record)
+          reasons[why] = reasons[why] or {0, row + 1}
+          reasons[why][1] = reasons[why][1] + 1
+        end
       end
       out[#out + 1] = 1
     end
   end
   if #set > 0 then
     redis.call('HSET', KEYS[b], unpack(set))
-    if redis.call('TTL', KEYS[b]) < 0 then redis.call('EXPIRE', KEYS[b], ARGV[1]) end
+    expire(KEYS[b], ARGV[1])
   end
   at = at + 1 + 3 * n
 end
 if done > 0 then
   for letter, n in pairs(counts) do redis.call('HINCRBY', KEYS[2], letter, n) end
+  added(KEYS[3], meta[3], counts, ARGV[1])
+  for why, found in pairs(reasons) do
+    if redis.call('HLEN', KEYS[4]) >= 2 * most and redis.call('HEXISTS', KEYS[4], why) == 0 then
+      why = string.sub(why, 1, 1) .. '0 and others'
+    end
+    redis.call('HINCRBY', KEYS[4], why, found[1])
+    redis.call('HSETNX', KEYS[4], '@' .. why, found[2])
+  end
+  if next(reasons) then
+    expire(KEYS[4], ARGV[1])
+    expire(KEYS[5], ARGV[1])
+  end
   local all = redis.call('HINCRBY', KEYS[2], 'done', done)
   if all == done then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
   if all >= tonumber(total) then
