@@ -36,20 +36,39 @@ func spanTimes(n int64) (from, to time.Duration) {
 	return at(100*time.Minute, n-1320, time.Minute)
 }
 
-// Times reads when the batch's rows got their outcomes, in the order of time. Spans
-// in which none did are left out.
-func (l *Ledger) Times(ctx context.Context, b Batch) ([]Span, error) {
-	all, err := l.rdb.HGetAll(ctx, timesKey(b.ID)).Result()
+// Course is how a batch went so far.
+type Course struct {
+	Spans []Span        // in the order of time; those in which no row got its outcome are left out
+	Age   time.Duration // of the batch, on Redis' clock
+}
+
+// Course reads when the batch's rows got their outcomes.
+func (l *Ledger) Course(ctx context.Context, b Batch) (Course, error) {
+	var now *redis.TimeCmd
+	var times *redis.MapStringStringCmd
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		now, times = p.Time(ctx), p.HGetAll(ctx, timesKey(b.ID))
+		return nil
+	})
 	if err != nil {
-		return nil, wrap(err)
+		return Course{}, wrap(err)
 	}
+	c := Course{Age: max(now.Val().Sub(b.CreatedAt), 0)}
+	c.Spans, err = readSpans(times.Val())
+	if err != nil {
+		return c, fmt.Errorf("ledger: times of batch %s: %w", b.ID, err)
+	}
+	return c, nil
+}
+
+func readSpans(all map[string]string) ([]Span, error) {
 	found := map[int64]map[Outcome]int64{}
 	for field, count := range all {
 		last := len(field) - 1
 		span, err1 := strconv.ParseInt(field[:max(last, 0)], 10, 64)
 		n, err2 := strconv.ParseInt(count, 10, 64)
 		if err1 != nil || err2 != nil || span < 0 {
-			return nil, fmt.Errorf("ledger: times of batch %s: %w", b.ID, errRecord)
+			return nil, errRecord
 		}
 		o, err := outcomeOf(field[last])
 		if err != nil {
@@ -67,6 +86,15 @@ func (l *Ledger) Times(ctx context.Context, b Batch) ([]Span, error) {
 	}
 	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
 	return spans, nil
+}
+
+// came is how many rows got their outcomes in the span, not counting those that a
+// retry took back.
+func (s Span) came() (n int64) {
+	for _, rows := range s.Outcomes {
+		n += max(rows, 0)
+	}
+	return n
 }
 
 // Reason is why some rows failed.

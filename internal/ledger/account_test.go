@@ -77,12 +77,12 @@ func agree(t *testing.T, l *Ledger, b Batch) {
 	if st := status(t, l, b); !maps.Equal(st.Outcomes, want) {
 		t.Errorf("counted are %v, rows say %v", st.Outcomes, want)
 	}
-	spans, err := l.Times(t.Context(), b)
-	if err != nil {
-		t.Fatal(err)
+	course, err := l.Course(t.Context(), b)
+	if err != nil || course.Age < 0 || course.Age > time.Minute {
+		t.Fatal(course.Age, err)
 	}
 	timed := map[Outcome]int64{}
-	for _, s := range spans {
+	for _, s := range course.Spans {
 		if s.From >= s.To || s.To > time.Minute {
 			t.Errorf("a span from %s to %s", s.From, s.To)
 		}
@@ -171,7 +171,8 @@ func testLateSpans(t *testing.T, rdb *redis.Client, l *Ledger) {
 		if _, _, err := l.settle(t.Context(), b, []Settlement{{N: 1, Row: Row{Outcome: Removed}}}); err != nil {
 			t.Fatal(err)
 		}
-		spans, err := l.Times(t.Context(), b)
+		c, err := l.Course(t.Context(), b)
+		spans := c.Spans
 		if err != nil || len(spans) != 1 || spans[0].From > age+5*time.Second || spans[0].To <= age {
 			t.Errorf("at %s: %+v, %v", age, spans, err)
 		}
