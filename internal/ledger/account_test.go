@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -115,37 +116,46 @@ func agree(t *testing.T, l *Ledger, b Batch) {
 	}
 }
 
-// testBucketsFrom: reading can begin in the middle, and leave out what is not wanted.
+// testBucketsFrom: reading can begin in the middle, and has no more sources than are
+// wanted.
 func testBucketsFrom(t *testing.T, _ *redis.Client, l *Ledger) {
 	const n = 100 * BucketRows
 	b := batch(t, l, "b", n)
+	sources := make([][]byte, 100)
+	for i := range sources {
+		sources[i] = []byte("source")
+	}
+	if err := l.Put(t.Context(), b, 0, sources, nil); err != nil {
+		t.Fatal(err)
+	}
 	for _, row := range []int64{1, 50*BucketRows + 7, n} {
 		if _, _, err := l.settle(t.Context(), b, []Settlement{{N: row, Row: Row{Outcome: Removed, At: b.CreatedAt}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	firsts := func(from int64, want func(Outcome) bool) (all []int64) {
-		err := l.BucketsWith(t.Context(), b, from, want, func(k Bucket) error { all = append(all, k.First); return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
 	removed := func(o Outcome) bool { return o == Removed }
 	for _, c := range []struct {
-		from int64
-		want func(Outcome) bool
-		is   []int64
+		from       int64
+		want       func(Outcome) bool
+		buckets    int
+		withSource []int64
 	}{
-		{1, removed, []int64{1, 50*BucketRows + 1, 99*BucketRows + 1}},
-		{2, removed, []int64{1, 50*BucketRows + 1, 99*BucketRows + 1}},
-		{BucketRows + 1, removed, []int64{50*BucketRows + 1, 99*BucketRows + 1}},
-		{99*BucketRows + 1, nil, []int64{99*BucketRows + 1}},
-		{n + 1, nil, nil},
-		{1, func(o Outcome) bool { return o == Declined }, nil},
+		{1, removed, 100, []int64{1, 50*BucketRows + 1, 99*BucketRows + 1}},
+		{2, removed, 100, []int64{1, 50*BucketRows + 1, 99*BucketRows + 1}},
+		{BucketRows + 1, removed, 99, []int64{50*BucketRows + 1, 99*BucketRows + 1}},
+		{99*BucketRows + 1, nil, 1, []int64{99*BucketRows + 1}},
+		{n + 1, nil, 0, nil},
+		{1, func(o Outcome) bool { return o == Declined }, 0, nil},
 	} {
-		if got := firsts(c.from, c.want); fmt.Sprint(got) != fmt.Sprint(c.is) {
-			t.Errorf("from %d: %v, want %v", c.from, got, c.is)
+		buckets, withSource := 0, []int64(nil)
+		err := l.BucketsWith(t.Context(), b, c.from, c.want, func(k Bucket) error {
+			if buckets++; k.Source != nil {
+				withSource = append(withSource, k.First)
+			}
+			return nil
+		})
+		if err != nil || buckets != c.buckets || !slices.Equal(withSource, c.withSource) {
+			t.Errorf("from %d: %d buckets, with sources %v, %v; want %d, %v", c.from, buckets, withSource, err, c.buckets, c.withSource)
 		}
 	}
 }

@@ -23,9 +23,9 @@ func (l *Ledger) Buckets(ctx context.Context, b Batch, each func(Bucket) error) 
 	return l.BucketsWith(ctx, b, 1, nil, each)
 }
 
-// BucketsWith hands over in order those buckets, from that of the row from on, in
-// which at least one row has an outcome that want takes; nil takes all. Where only
-// failed ones are wanted, it looks at no others.
+// BucketsWith hands over the buckets from that of the row from on, with the sources
+// of those in which a row has an outcome that want takes; nil takes all. If it takes
+// failed ones only, buckets without any are left out.
 func (l *Ledger) BucketsWith(ctx context.Context, b Batch, from int64, want func(Outcome) bool, each func(Bucket) error) error {
 	has := func(int64) bool { return true }
 	if want != nil && onlyFailed(want) {
@@ -106,12 +106,11 @@ func (l *Ledger) someBuckets(ctx context.Context, b Batch, numbers []int64, want
 		return wrap(err)
 	}
 	for i, bucket := range buckets {
-		if sources[i] == nil {
-			continue
-		}
-		if packed, err := sources[i].Bytes(); err == nil {
-			if bucket.Source, err = dec.DecodeAll(packed, nil); err != nil {
-				return fmt.Errorf("ledger: source of batch %s: %w", b.ID, err)
+		if sources[i] != nil {
+			if packed, err := sources[i].Bytes(); err == nil {
+				if bucket.Source, err = dec.DecodeAll(packed, nil); err != nil {
+					return fmt.Errorf("ledger: source of batch %s: %w", b.ID, err)
+				}
 			}
 		}
 		if err := each(bucket); err != nil {
