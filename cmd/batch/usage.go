@@ -17,13 +17,16 @@ Usage: batch list [flags]
   --redis URL           redis:// rediss:// redis-sentinel:// redis-cluster://
                         (redis://127.0.0.1:6379/0)
   --output NAME         text or json (text)
-  --format NAME         of a report: csv or json (csv; json with --output json)
+  --format NAME         of a report: csv, json, or html, a page for people about
+                        the batch with its failed rows by reason and what to do
+                        about each (csv; json with --output json)
   --only NAME           in a report: done, skipped, failed, pending or all (all)
                         for retry: failed, expired or cancelled (failed)
   --last N              batches that list shows (100)
   --help, --version
 
-A report of --only failed is a roster file: mend it and enqueue it.
+A report of --only failed is a roster file: mend it and enqueue it. The page of
+--format html is one file that needs nothing else; it names people, as rows do.
 
 Every flag can be set by environment: --redis is ROLLCALL_REDIS. A flag beats it.
 
@@ -33,4 +36,5 @@ Exit status: 0; for watch 4 if rows failed; 1 could not run; 2 usage;
 Examples:
   batch list
   batch list --output json
+  batch report --format html > batch.html
 `

@@ -22,7 +22,7 @@ import (
 func Only() []string { return []string{"done", "skipped", "failed", "pending", "all"} }
 
 // Formats are the formats of a report.
-func Formats() []string { return []string{"csv", "json"} }
+func Formats() []string { return []string{"csv", "json", "html"} }
 
 // Columns around the original ones.
 var (
@@ -31,10 +31,14 @@ var (
 )
 
 // Write writes the rows of a batch that only chooses (one of Only), in order,
-// in a format of Formats.
+// in a format of Formats. The page of HTML is about the whole batch and lists
+// failed rows only, whatever only says.
 func Write(ctx context.Context, w io.Writer, l *ledger.Ledger, b ledger.Batch, format, only string) error {
 	if !slices.Contains(Only(), only) || !slices.Contains(Formats(), format) {
 		return fmt.Errorf("report: no such choice of rows or format: %q, %q", only, format)
+	}
+	if format == "html" {
+		return HTML(ctx, w, l, b)
 	}
 	sources, err := tasks.SourcesOf(b)
 	if err != nil {
@@ -52,37 +56,32 @@ func Write(ctx context.Context, w io.Writer, l *ledger.Ledger, b ledger.Batch, f
 		return err
 	}
 	cells := make([]string, len(header))
-	err = l.Buckets(ctx, b, func(bucket ledger.Bucket) error {
-		rows, err := sources.Rows(bucket.Source)
-		if err != nil {
-			return err
-		}
-		for i, row := range bucket.Rows {
-			if only != "all" && row.Outcome.Group().String() != only {
-				continue
-			}
-			clear(cells)
-			cells[0] = strconv.FormatInt(bucket.First+int64(i), 10)
-			if i < len(rows) {
-				r := rows[i]
-				cells[1] = sources.Files[r.File].Name + ":" + strconv.Itoa(r.Line)
-				for j, c := range r.Cells {
-					if j < len(index[r.File]) {
-						cells[len(before)+index[r.File][j]] = c
-					}
+	_, err = rows(ctx, l, b, sources, Filter{Outcome: group(only)}, func(e Entry) error {
+		clear(cells)
+		cells[0] = strconv.FormatInt(e.N, 10)
+		if e.Stored {
+			cells[1] = e.File.Name + ":" + strconv.Itoa(e.Line)
+			for j, c := range e.Cells {
+				if j < len(index[e.file]) {
+					cells[len(before)+index[e.file][j]] = c
 				}
 			}
-			result(cells[len(cells)-len(after):], row)
-			if err := out.write(cells); err != nil {
-				return err
-			}
 		}
-		return nil
+		result(cells[len(cells)-len(after):], e.Row)
+		return out.write(cells)
 	})
 	if err != nil {
 		return err
 	}
 	return out.end()
+}
+
+// group is what the word only takes; nil is everything.
+func group(only string) func(ledger.Outcome) bool {
+	if only == "all" {
+		return nil
+	}
+	return func(o ledger.Outcome) bool { return o.Group().String() == only }
 }
 
 // result fills the columns after the original ones.

@@ -57,7 +57,7 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, f func(ctx context.
 			if i >= len(bucket.Rows) {
 				return fmt.Errorf("batch %s: %w", b.ID, errCompact)
 			}
-			c, err := sources.change(bucket.First+int64(i), r)
+			c, err := sources.Change(bucket.First+int64(i), r)
 			if err != nil {
 				return err
 			}

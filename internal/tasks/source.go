@@ -131,8 +131,8 @@ func (s *Sources) Rows(source []byte) ([]SourceRow, error) {
 	return rows, nil
 }
 
-// change rebuilds what a stored row asks for.
-func (s *Sources) change(n int64, r SourceRow) (roster.Change, error) {
+// Change rebuilds what a stored row, the batch's n-th, asks for.
+func (s *Sources) Change(n int64, r SourceRow) (roster.Change, error) {
 	c, bad := s.schemas[r.File].Change(r.Cells)
 	if len(bad) > 0 {
 		return c, fmt.Errorf("row %d: %w", n, errCompact)
