@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func build(m *testing.M) int {
 // only what happens while tests run.
 var noteSources = sync.OnceValue(func() error {
 	return filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && (filepath.Ext(path) == ".go" || filepath.Ext(path) == ".lua") {
+		if err == nil && slices.Contains([]string{".go", ".lua", ".html", ".css", ".js"}, filepath.Ext(path)) {
 			_, err = os.Stat(path)
 		}
 		return err

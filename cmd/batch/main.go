@@ -98,11 +98,17 @@ func arguments(fs *cli.FlagSet, a *app) (word, id string, err error) {
 		if a.json && fs.Given("output") && !fs.Changed("format") {
 			a.format = "json"
 		}
-		if !slices.Contains(report.Only(), a.only) {
+		switch {
+		case !slices.Contains(report.Only(), a.only):
 			return "", "", cli.Usagef("--only must be one of done, skipped, failed, pending, all")
+		case a.format == "html" && fs.Given("only"):
+			return "", "", cli.Usagef("--only goes with csv and json: the page is about the whole batch")
 		}
 	case "retry":
-		if _, ok := retryable[a.only]; !ok {
+		if a.only == "" {
+			a.only = "failed"
+		}
+		if _, ok := tasks.Retryable(a.only); !ok {
 			return "", "", cli.Usagef("--only must be one of failed, expired, cancelled")
 		}
 	default:
@@ -182,17 +188,9 @@ func (a *app) report(ctx context.Context, st ledger.Status) error {
 	return report.Write(ctx, a.c.Stdout, a.q.Ledger, st.Batch, a.format, a.only)
 }
 
-// retryable are the outcomes that retry can undo, by the word of --only. What
-// is done must not be done again, and what was superseded would be again.
-var retryable = map[string][]ledger.Outcome{
-	"":          {ledger.Rejected, ledger.Declined, ledger.Unresolved, ledger.Exhausted},
-	"failed":    {ledger.Rejected, ledger.Declined, ledger.Unresolved, ledger.Exhausted},
-	"expired":   {ledger.Expired},
-	"cancelled": {ledger.Cancelled},
-}
-
 func (a *app) retry(ctx context.Context, st ledger.Status) error {
-	n, err := a.q.Retry(ctx, st.Batch, retryable[a.only])
+	which, _ := tasks.Retryable(a.only)
+	n, err := a.q.Retry(ctx, st.Batch, which)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"html/template"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,16 +8,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"rollcall/internal/ledger"
 )
 
-// pages is what the worker's HTTP server shows. Nothing can be changed by it.
+// pages is what the worker's HTTP server shows.
 type pages struct {
 	address string // as it was asked for
 	ready   func() bool
 	metrics *prometheus.Registry
-	ledger  *ledger.Ledger
+	console http.Handler
 }
 
 func (p *pages) handler(at net.Addr) http.Handler {
@@ -32,7 +29,7 @@ func (p *pages) handler(at net.Addr) http.Handler {
 		text(w, http.StatusServiceUnavailable, "not ready: Redis does not answer, or the worker is ending\n")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /{$}", p.batches)
+	mux.Handle("/", p.console)
 	return p.guard(at, mux)
 }
 
@@ -54,7 +51,7 @@ func (p *pages) guard(at net.Addr, next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		switch {
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && (r.Method != http.MethodPost || probes[r.URL.Path]):
 			h.Set("Allow", "GET, HEAD")
 			text(w, http.StatusMethodNotAllowed, "only GET and HEAD\n")
 		case local && !probes[r.URL.Path] && !p.known(hostOf(r.Host)):
@@ -84,26 +81,4 @@ func text(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body))
-}
-
-var batchesPage = template.Must(template.New("batches").Parse(`<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>rollcall</title></head>
-<body><h1>Batches</h1>
-<table><thead><tr><th scope="col">Batch</th><th scope="col">State</th><th scope="col">Rows</th><th scope="col">Pending</th><th scope="col">Failed</th></tr></thead><tbody>
-{{range .}}<tr><th scope="row">{{.ID}}</th><td>{{.State}}</td><td>{{.Rows}}</td><td>{{.Pending}}</td><td>{{.Failed}}</td></tr>
-{{else}}<tr><td colspan="5">none yet</td></tr>
-{{end}}</tbody></table></body></html>
-`))
-
-// shownBatches is how many batches the page lists.
-const shownBatches = 100
-
-func (p *pages) batches(w http.ResponseWriter, r *http.Request) {
-	list, err := p.ledger.List(r.Context(), shownBatches)
-	if err != nil {
-		text(w, http.StatusServiceUnavailable, "Redis does not answer\n")
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = batchesPage.Execute(w, list)
 }

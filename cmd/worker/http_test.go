@@ -9,15 +9,20 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"rollcall/internal/ledger"
+	"rollcall/internal/console"
 	"rollcall/internal/redistest"
+	"rollcall/internal/tasks"
 )
 
 // TestGuard asks a worker's pages in ways that a browser may be made to.
 func TestGuard(t *testing.T) {
+	web, err := console.New(console.Config{Queue: tasks.NewQueue(redistest.Mini(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &pages{
 		address: "worker.test:9464", ready: func() bool { return true },
-		metrics: prometheus.NewRegistry(), ledger: ledger.New(redistest.Mini(t)),
+		metrics: prometheus.NewRegistry(), console: web,
 	}
 	for _, tt := range []struct {
 		method, at, host, path string
@@ -43,6 +48,9 @@ func TestGuard(t *testing.T) {
 		{"GET", "10.0.0.7", "10.0.0.7:9464", "/nothing", 404},
 		{"POST", "127.0.0.1", "127.0.0.1:9464", "/", 405},
 		{"DELETE", "127.0.0.1", "127.0.0.1:9464", "/nothing", 405},
+		{"POST", "127.0.0.1", "127.0.0.1:9464", "/healthz", 405},
+		{"POST", "127.0.0.1", "evil.test", "/batch/b/cancel", 421},
+		{"POST", "127.0.0.1", "127.0.0.1:9464", "/batch/b/cancel", 403}, // there is no token
 		{"OPTIONS", "127.0.0.1", "127.0.0.1:9464", "/metrics", 405},
 	} {
 		r := httptest.NewRequest(tt.method, "http://worker.test"+tt.path, nil)

@@ -16,12 +16,15 @@ import (
 
 	"rollcall/cmd/internal/cli"
 	"rollcall/cmd/internal/setup"
-	"rollcall/internal/ledger"
+	"rollcall/internal/console"
 	"rollcall/internal/redisconn"
 	"rollcall/internal/tasks"
 )
 
 func main() { cli.Main(run) }
+
+// consoleToken names the file with the console's token.
+const consoleToken = "ROLLCALL_CONSOLE_TOKEN_FILE"
 
 // drainEvery is how often --drain looks for unfinished batches.
 const drainEvery = 250 * time.Millisecond
@@ -70,7 +73,11 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	return runWorker(ctx, w, *drain, listener, &pages{address: *httpAddr, ready: w.Ready, metrics: reg, ledger: ledger.New(rdb)})
+	web, err := console.New(console.Config{Queue: tasks.NewQueue(rdb), TokenFile: c.Env(consoleToken), Log: log})
+	if err != nil {
+		return err
+	}
+	return runWorker(ctx, w, *drain, listener, &pages{address: *httpAddr, ready: w.Ready, metrics: reg, console: web})
 }
 
 // listen opens the HTTP server's address. A second worker on a machine finds
@@ -84,7 +91,7 @@ func listen(ctx context.Context, addr string, asked bool, log *slog.Logger) (net
 	listener, err := lc.Listen(ctx, "tcp", addr)
 	switch {
 	case err == nil:
-		log.Info("serving /healthz, /readyz, /metrics", "address", listener.Addr().String())
+		log.Info("serving /healthz, /readyz, /metrics and the console", "address", listener.Addr().String())
 		return listener, nil
 	case asked:
 		return nil, fmt.Errorf("cannot serve HTTP: %w\nChoose another address with --http, or none with --http ''", err)

@@ -39,6 +39,7 @@ type Chart struct {
 	Description string // what is to be seen in it, in words
 	X           []time.Duration
 	Label       func(time.Duration) string // at the axis of time
+	High        float64                    // the axis of values ends there at least
 	Series      []Series
 }
 
@@ -54,7 +55,7 @@ const (
 func (c Chart) SVG() template.HTML {
 	c = c.thin()
 	areas := c.stack()
-	high := 0.0
+	high := c.High
 	for i, s := range c.Series {
 		if s.Kind == Band {
 			continue

@@ -63,7 +63,7 @@ func Advise(o ledger.Outcome, status int, code string) Advice {
 	}
 	switch o {
 	case ledger.Declined:
-		return declined(status, code)
+		return declined(code)
 	case ledger.Rejected:
 		return rejected(status)
 	default: // exhausted
@@ -71,22 +71,16 @@ func Advise(o ledger.Outcome, status int, code string) Advice {
 	}
 }
 
-func declined(status int, code string) Advice {
-	switch {
-	case code == "":
+func declined(code string) Advice {
+	if code == "" {
 		return Advice{
 			"they were rung and did not answer in time",
 			"Ask whether they still should join, then ring them again: `batch retry BATCH`.",
 		}
-	case status == http.StatusForbidden || len(code) >= 3 && code[:3] == "403":
-		return Advice{
-			"Graph took the invitation, but a policy forbids to ring them (code " + code + ")",
-			"Ask the tenant's admin whether the app may call them (calling policy, phone numbers need a licence), then `batch retry BATCH`.",
-		}
 	}
 	return Advice{
-		"Graph took the invitation, and then it failed: refused, busy, or not to be reached (code " + code + ")",
-		"The details say what Graph gave as the reason. Check the number or id; " + lower(doRetry),
+		"Graph took the invitation, and then it failed: they refused or are busy, cannot be reached, or a policy forbids to ring them",
+		"The details have Graph's reason. If it is their own doing, ask them; if it is a number or id, check it; if it is a policy, ask the tenant's admin (calling policy, licence for phone numbers). Then `batch retry BATCH`.",
 	}
 }
 

@@ -42,7 +42,7 @@ func CourseChart(st ledger.Status, c ledger.Course) chart.Chart {
 	if st.Pending > 0 && c.Age > x[len(x)-1] {
 		point(c.Age)
 	}
-	out := chart.Chart{ID: "course", X: x, Label: Duration, Title: "Rows with an outcome, over the time since the batch was created"}
+	out := chart.Chart{ID: "course", X: x, Label: Duration, High: float64(st.Rows), Title: "Rows with an outcome, over the time since the batch was created"}
 	done, skipped, failed := Groups(st)
 	out.Description = fmt.Sprintf("After %s: %s done, %s skipped, %s failed, %s pending, of %s rows.",
 		Duration(x[len(x)-1]), Count(done), Count(skipped), Count(failed), Count(st.Pending), Count(st.Rows))

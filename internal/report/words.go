@@ -33,6 +33,14 @@ func Duration(d time.Duration) string {
 	return two(d/day, "d", d%day/time.Hour, "h")
 }
 
+// Rate is a number a second.
+func Rate(v float64) string {
+	if v >= 99.5 {
+		return Count(int64(v + 0.5))
+	}
+	return strconv.FormatFloat(v, 'g', 2, 64)
+}
+
 // Count is a number with its thousands apart.
 func Count(n int64) string {
 	s := strconv.FormatInt(n, 10)

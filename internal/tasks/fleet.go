@@ -86,6 +86,11 @@ func (q *Queue) Fleet(ctx context.Context) (Fleet, error) {
 	return f, nil
 }
 
+// History reads what a scope's fleet did in the last hour.
+func (q *Queue) History(ctx context.Context, scope string) ([]ratelimit.Sample, error) {
+	return ratelimit.History(ctx, q.rdb, scope)
+}
+
 // mostMembers is how many workers are told of.
 const mostMembers = 1000
 

@@ -92,6 +92,21 @@ func (q *Queue) Requeue(ctx context.Context, b ledger.Batch) error {
 // ErrUnderWay means that rows of a cancelled batch are still being worked on.
 var ErrUnderWay = errors.New("rows of the cancelled batch are still under way: try again in a moment")
 
+// Retryable are the outcomes that a retry can undo, by a word: failed, expired or
+// cancelled. What is done must not be done again, and what was superseded would be
+// again.
+func Retryable(word string) (which []ledger.Outcome, ok bool) {
+	switch word {
+	case "failed":
+		return []ledger.Outcome{ledger.Rejected, ledger.Declined, ledger.Unresolved, ledger.Exhausted}, true
+	case "expired":
+		return []ledger.Outcome{ledger.Expired}, true
+	case "cancelled":
+		return []ledger.Outcome{ledger.Cancelled}, true
+	}
+	return nil, false
+}
+
 // Retry makes the rows pending again that ended with one of the outcomes, and
 // enqueues them. It returns how many they were. An interrupted Retry can be run
 // again.

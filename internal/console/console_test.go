@@ -1,0 +1,348 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/redistest"
+	"rollcall/internal/roster"
+	"rollcall/internal/tasks"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+// site is a console, and a Redis behind it.
+type site struct {
+	t    *testing.T
+	q    *tasks.Queue
+	rdb  *redis.Client
+	file string // of the token
+	srv  *httptest.Server
+	jar  []*http.Cookie
+}
+
+func open(t *testing.T, rdb *redis.Client, token string) *site {
+	t.Helper()
+	s := &site{t: t, q: tasks.NewQueue(rdb), rdb: rdb}
+	if token != "" {
+		s.file = filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(s.file, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := New(Config{Queue: s.q, TokenFile: s.file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.srv = httptest.NewServer(c)
+	t.Cleanup(s.srv.Close)
+	return s
+}
+
+// batch makes one of n invites, of which the first few get outcomes.
+func (s *site) batch(n int) ledger.Batch {
+	s.t.Helper()
+	var file strings.Builder
+	file.WriteString("action,call_id,user_id,display_name\n")
+	for i := 1; i <= n; i++ {
+		_, _ = fmt.Fprintf(&file, "invite,call-%d,user-%d,Ann <b>%d</b>\n", i/100, i, i)
+	}
+	name := filepath.Join(s.t.TempDir(), "roster.csv")
+	if err := os.WriteFile(name, []byte(file.String()), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	in, err := roster.Open([]string{name}, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer in.Close()
+	sum, err := in.Check(s.t.Context(), roster.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	b, _, err := s.q.Enqueue(s.t.Context(), tasks.Request{Input: in, Summary: sum, Queue: "default", Expire: time.Hour, Keep: time.Hour})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.record(b, 1, ledger.Row{Outcome: ledger.Joined, Attempts: 1, Status: 200})
+	s.record(b, 2, ledger.Row{Outcome: ledger.Declined, Attempts: 1, Status: 200, Code: "487", Detail: "user-2 did not answer"})
+	s.record(b, 3, ledger.Row{Outcome: ledger.Rejected, Attempts: 1, Status: 403, Code: "7505", Detail: "user-3 must not be rung"})
+	return b
+}
+
+func (s *site) record(b ledger.Batch, n int64, r ledger.Row) {
+	s.t.Helper()
+	_, turn, err := s.q.Ledger.Begin(s.t.Context(), b, "t/x", []ledger.RowRef{{N: n, Keys: []string{fmt.Sprint("user:", n)}}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := turn.Record(s.t.Context(), ledger.Settlement{N: n, Row: r}); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := turn.End(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// ask asks as a browser does, which keeps cookies and follows no redirect here.
+func (s *site) ask(method, path string, form url.Values, header ...string) (int, http.Header, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.srv.URL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	for _, c := range s.jar {
+		req.AddCookie(c)
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if got := res.Cookies(); len(got) > 0 {
+		s.jar = got
+	}
+	return res.StatusCode, res.Header, string(body)
+}
+
+func (s *site) get(path string, header ...string) (int, string) {
+	s.t.Helper()
+	status, _, body := s.ask(http.MethodGet, path, nil, header...)
+	return status, body
+}
+
+// signIn gives the site's visitor the token.
+func (s *site) signIn() {
+	s.t.Helper()
+	status, h, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {secret}, "back": {"/fleet"}})
+	if status != http.StatusSeeOther || h.Get("Location") != "/fleet" || len(s.jar) != 1 {
+		s.t.Fatalf("signing in: %d, to %q", status, h.Get("Location"))
+	}
+	if c := s.jar[0]; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || strings.Contains(c.Value, secret) {
+		s.t.Errorf("the cookie is %v", c)
+	}
+}
+
+// personal are words that only who has the token may see.
+var personal = regexp.MustCompile(`user-\d|Ann|call-\d|did not answer|must not be rung`)
+
+// TestReadOnly: without a token there are counts, no names, and no way to change
+// anything.
+func TestReadOnly(t *testing.T) {
+	s := open(t, redistest.Any(t), "")
+	b := s.batch(300)
+	for _, path := range []string{"/", "/batch/" + b.ID, "/batch/" + b.ID + "?outcome=failed&text=user-2", "/fleet", "/batch/" + b.ID + "?live"} {
+		status, body := s.get(path)
+		if status != http.StatusOK || personal.MatchString(strings.ReplaceAll(body, "call-id", "")) {
+			t.Errorf("%s: %d, with %q", path, status, personal.FindString(body))
+		}
+		if strings.Contains(path, "batch/") && !strings.Contains(body, "297") {
+			t.Errorf("%s does not count the pending rows", path)
+		}
+	}
+	if _, body := s.get("/batch/" + b.ID); !strings.Contains(body, "7505") || !strings.Contains(body, "Calls.InitiateGroupCall.All") {
+		t.Error("why rows failed and what to do is not said")
+	}
+	for _, path := range []string{"/report", "/retry", "/cancel"} {
+		if status, body := s.get("/batch/" + b.ID + path); status != http.StatusForbidden || !strings.Contains(body, "ROLLCALL_CONSOLE_TOKEN_FILE") {
+			t.Errorf("%s: %d", path, status)
+		}
+		if status, _, _ := s.ask(http.MethodPost, "/batch/"+b.ID+path, url.Values{}); status != http.StatusForbidden {
+			t.Errorf("POST %s: %d", path, status)
+		}
+	}
+	if status, _, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {""}}); status != http.StatusUnauthorized || len(s.jar) > 0 {
+		t.Errorf("signing in without a token: %d, %v", status, s.jar)
+	}
+}
+
+// TestToken: rows and orders are for who has the token, in a session or a header,
+// as long as it is the token.
+func TestToken(t *testing.T) {
+	s := open(t, redistest.Any(t), secret)
+	b := s.batch(300)
+	row, bearer := "/batch/"+b.ID, []string{"Authorization", "Bearer " + secret}
+	if status, body := s.get(row); status != http.StatusOK || personal.MatchString(body) {
+		t.Errorf("%d before signing in, with %q", status, personal.FindString(body))
+	}
+	for _, header := range [][]string{nil, {"Authorization", "Bearer wrong"}, {"Authorization", "Bearer"}, {"Cookie", "rollcall=99999999999.00"}, {"Cookie", "rollcall=" + secret}} {
+		if status, _ := s.get(row+"/report", header...); status != http.StatusUnauthorized {
+			t.Errorf("%v: %d", header, status)
+		}
+	}
+	if status, body := s.get(row+"/report?only=failed", bearer...); status != http.StatusOK || strings.Count(body, "\n") != 3 || !strings.Contains(body, "user-3 must") {
+		t.Errorf("with the header: %d\n%s", status, body)
+	}
+	if status, _, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {"wrong"}}); status != http.StatusUnauthorized || len(s.jar) > 0 {
+		t.Errorf("a wrong token: %d", status)
+	}
+	s.signIn()
+	status, body := s.get(row)
+	if status != http.StatusOK || !strings.Contains(body, "Ann &lt;b&gt;7&lt;/b&gt;") || !strings.Contains(body, "user-2 did not answer") || strings.Contains(body, "<b>7") {
+		t.Errorf("signed in: %d", status)
+	}
+	// A new token ends the sessions of the old one.
+	if err := os.WriteFile(s.file, []byte("another token, as long as the first\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := s.get(row + "/report"); status != http.StatusUnauthorized {
+		t.Errorf("with a session of the old token: %d", status)
+	}
+	if err := os.WriteFile(s.file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := s.get(row+"/report", "Authorization", "Bearer "); status != http.StatusUnauthorized {
+		t.Errorf("with an empty token: %d", status)
+	}
+}
+
+// TestOver: a session ends with its time, and with who signs out.
+func TestOver(t *testing.T) {
+	s := open(t, redistest.Any(t), secret)
+	past := time.Now().Add(-time.Second).Unix()
+	if status, _ := s.get("/batch/x/report", "Cookie", fmt.Sprintf("rollcall=%d.%s", past, seal([]byte(secret), past))); status != http.StatusUnauthorized {
+		t.Errorf("with a session that is over: %d", status)
+	}
+	s.signIn()
+	if status, h, _ := s.ask(http.MethodPost, "/logout", url.Values{}); status != http.StatusSeeOther || !strings.Contains(h.Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("signing out: %d, %q", status, h.Get("Set-Cookie"))
+	}
+}
+
+// TestElsewhere: pages from elsewhere change nothing, whoever looks at them.
+func TestElsewhere(t *testing.T) {
+	s := open(t, redistest.Any(t), secret)
+	b := s.batch(20)
+	s.signIn()
+	for _, header := range [][]string{
+		{"Origin", "https://evil.test"}, {"Origin", "null"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"},
+	} {
+		if status, _, _ := s.ask(http.MethodPost, "/batch/"+b.ID+"/cancel", url.Values{}, header...); status != http.StatusForbidden {
+			t.Errorf("%v: %d", header, status)
+		}
+	}
+	if st, err := s.q.Ledger.Status(t.Context(), b.ID); err != nil || st.State != ledger.Running {
+		t.Errorf("the batch is %s, %v", st.State, err)
+	}
+	status, h, body := s.ask(http.MethodGet, "/batch/"+b.ID, nil)
+	csp := h.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+		if status != http.StatusOK || !strings.Contains(csp, want) || strings.Contains(csp, "unsafe") {
+			t.Errorf("the policy is %q", csp)
+		}
+	}
+	if found := regexp.MustCompile(`(?i) style=| on[a-z]+="|<script>|<style|https?://`).FindString(body); found != "" {
+		t.Errorf("the page has %q", found)
+	}
+	for path, want := range map[string]string{"//evil.test": "/", "https://evil.test": "/", "/\\evil.test": "/", "": "/", "/fleet": "/fleet", "/batch/x?outcome=failed": "/batch/x?outcome=failed"} {
+		if got := back(path); got != want {
+			t.Errorf("back to %q from %q", got, path)
+		}
+	}
+}
+
+// TestOrders: a batch is cancelled and retried, after it was asked whether to.
+func TestOrders(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		s := open(t, rdb, secret)
+		b := s.batch(300)
+		s.signIn()
+		do := func(action string, form url.Values) (int, string) {
+			status, h, _ := s.ask(http.MethodPost, "/batch/"+b.ID+"/"+action, form)
+			return status, h.Get("Location")
+		}
+		if status, body := s.get("/batch/" + b.ID + "/retry?only=failed"); status != http.StatusOK || !strings.Contains(body, "Retry 2 rows") {
+			t.Errorf("%d\n%s", status, body)
+		}
+		if status, to := do("retry", url.Values{"only": {"failed"}}); status != http.StatusSeeOther || !strings.HasSuffix(to, "?said=retry-2") {
+			t.Errorf("retry: %d, %s", status, to)
+		}
+		if _, body := s.get("/batch/" + b.ID + "?said=retry-2"); !strings.Contains(body, "2 rows are pending again") {
+			t.Error("it is not said what was done")
+		}
+		if status, body := s.get("/batch/" + b.ID + "/cancel"); status != http.StatusOK || !strings.Contains(body, "299 rows are pending") {
+			t.Errorf("%d\n%s", status, body)
+		}
+		if status, to := do("cancel", url.Values{}); status != http.StatusSeeOther || !strings.Contains(to, "cancel-299") {
+			t.Errorf("cancel: %d, %s", status, to)
+		}
+		if st, err := s.q.Ledger.Status(t.Context(), b.ID); err != nil || st.State != ledger.Stopped || st.Outcomes[ledger.Cancelled] != 299 {
+			t.Errorf("%+v, %v", st, err)
+		}
+		if status, _ := do("retry", url.Values{"only": {"done"}}); status != http.StatusBadRequest {
+			t.Errorf("retry of what is done: %d", status)
+		}
+		if status, _ := do("delete", url.Values{}); status != http.StatusNotFound {
+			t.Errorf("an order that is none: %d", status)
+		}
+	})
+}
+
+// TestFilter: rows are found by outcome, call and text, a page at a time.
+func TestFilter(t *testing.T) {
+	s := open(t, redistest.Any(t), secret)
+	b := s.batch(300)
+	s.signIn()
+	rows := regexp.MustCompile(`<th scope="row" class="n"`)
+	for query, want := range map[string]int{
+		"": 50, "from=290": 11, "from=900": 0, "outcome=failed": 2, "outcome=declined": 1, "outcome=pending&from=280": 21, "outcome=bad": 50,
+		"call=CALL-2&from=280": 20, "text=user-29": 11, "text=ann+%3Cb%3E7%3C": 1, "text=nobody": 0, "outcome=failed&text=user-2": 1,
+	} {
+		status, body := s.get("/batch/" + b.ID + "?" + query)
+		if n := len(rows.FindAllString(body, -1)); status != http.StatusOK || n != want {
+			t.Errorf("%q: %d, %d rows, want %d", query, status, n, want)
+		}
+	}
+	_, body := s.get("/batch/" + b.ID + "?outcome=pending")
+	if next := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindStringSubmatch(body); next == nil || !strings.Contains(next[1], "from=54") || !strings.Contains(next[1], "outcome=pending") {
+		t.Errorf("the next page is %q", next)
+	}
+}
+
+// TestTrouble: what is wrong is told, and nothing of the inside.
+func TestTrouble(t *testing.T) {
+	server := redistest.StartServer(t)
+	s := open(t, server.Client(t), secret)
+	for path, want := range map[string]int{"/batch/nosuchbatch": 404, "/batch/%2e%2e": 404, "/nothing": 404, "/batch/nosuchbatch?live": 404, "/static/nothing": 404, "/static/console.css": 200, "/static/chart.css": 200} {
+		if status, _ := s.get(path); status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
+		}
+	}
+	for range 20 {
+		s.ask(http.MethodPost, "/login", url.Values{"token": {"guess"}})
+	}
+	if status, _, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {secret}}); status != http.StatusTooManyRequests {
+		t.Errorf("after many guesses: %d", status)
+	}
+	s.rdb.Close()
+	if status, body := s.get("/"); status != http.StatusServiceUnavailable || !strings.Contains(body, "Redis does not answer") || strings.Contains(body, "closed") {
+		t.Errorf("%d\n%s", status, body)
+	}
+	for _, file := range []string{filepath.Join(t.TempDir(), "none"), t.TempDir()} {
+		if _, err := New(Config{Queue: s.q, TokenFile: file}); err == nil || !strings.Contains(err.Error(), "ROLLCALL_CONSOLE_TOKEN_FILE") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

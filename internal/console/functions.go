@@ -1,0 +1,53 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"rollcall/internal/report"
+)
+
+// functions are what the pages call.
+var functions = template.FuncMap{
+	"count":    report.Count,
+	"duration": report.Duration,
+	"prose":    report.Prose,
+	"bar":      bar,
+	"rate":     report.Rate,
+	"per": func(part, whole int64) string {
+		return fmt.Sprintf("%.0f %%", 100*float64(part)/float64(max(whole, 1)))
+	},
+	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+	"since": func(t time.Time) string { return report.Duration(time.Since(t)) },
+	"add":   func(a, b int64) int64 { return a + b },
+	// A group is marked by more than its colour.
+	"mark": func(group string) string {
+		return map[string]string{"done": "✓", "skipped": "–", "failed": "✗", "pending": "…"}[group]
+	},
+}
+
+// bar draws how much of a batch is done, skipped and failed.
+func bar(c counts) template.HTML {
+	var b strings.Builder
+	label := fmt.Sprintf("%s of %s rows have their outcome: %s done, %s skipped, %s failed",
+		report.Count(c.Rows-c.Pending), report.Count(c.Rows), report.Count(c.Done), report.Count(c.Skipped), report.Count(c.Failed))
+	fmt.Fprintf(&b, `<svg class="bar" viewBox="0 0 1000 16" preserveAspectRatio="none" role="img" aria-label="%s"><rect class="b-pending" width="1000" height="16"/>`, label)
+	at := 0.0
+	for _, part := range []struct {
+		n     int64
+		class string
+	}{{c.Failed, "c-failed"}, {c.Skipped, "c-skipped"}, {c.Done, "c-done"}} {
+		if part.n <= 0 {
+			continue
+		}
+		// What failed must be seen however little it is.
+		w := max(1000*float64(part.n)/float64(max(c.Rows, 1)), 4)
+		fmt.Fprintf(&b, `<rect class="%s" x="%.1f" width="%.1f" height="16"/>`, part.class, at, min(w, 1000-at))
+		at = min(at+w, 1000)
+	}
+	b.WriteString(`</svg>`)
+	return template.HTML(b.String()) //nolint:gosec // numbers and words of this file
+}
