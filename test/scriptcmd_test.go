@@ -32,6 +32,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"http":      cmdHTTP,
 	"interrupt": cmdInterrupt,
 	"exited":    cmdExited,
+	"rows":      cmdRows,
 }
 
 // patience is how long a script waits for a condition.
@@ -253,4 +254,22 @@ func cmdExited(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strconv.Itoa(worldOf(ts).signal.ProcessState.ExitCode()); got != args[0] {
 		ts.Fatalf("exit status %s, want %s", got, args[0])
 	}
+}
+
+// cmdRows is 'rows FILE FIRST LAST LINE': it adds the line for each number, which
+// stands for %d in it.
+func cmdRows(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 4, "rows FILE FIRST LAST LINE")
+	first, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	last, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	var b strings.Builder
+	for n := first; n <= last; n++ {
+		b.WriteString(strings.ReplaceAll(args[3], "%d", strconv.Itoa(n)) + "\n")
+	}
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	_, err = f.WriteString(b.String())
+	ts.Check(errors.Join(err, f.Close()))
 }

@@ -33,6 +33,8 @@ type settings struct {
 	key      *string
 	again    *bool
 	dryRun   *bool
+	live     *bool
+	yes      *bool
 	skip     *bool
 	rejects  *string
 	wait     *bool
@@ -41,11 +43,13 @@ type settings struct {
 	local    *bool
 	simulate *bool
 	worker   *setup.WorkerFlags
+
+	maxDeletes tasks.DeleteLimit
 }
 
 func newSettings() *settings {
 	fs := cli.NewFlagSet("enqueue", usage)
-	return &settings{
+	s := &settings{
 		fs:       fs,
 		redis:    setup.RedisFlag(fs.FlagSet),
 		action:   fs.String("action", "", "invite or delete"),
@@ -57,6 +61,8 @@ func newSettings() *settings {
 		key:      fs.String("key", "", "part of the batch's identity"),
 		again:    fs.Bool("again", false, "make another batch of the same file"),
 		dryRun:   fs.Bool("dry-run", false, "check, and print the plan"),
+		live:     fs.Bool("live", false, "plan by the rosters, too"),
+		yes:      fs.Bool("yes", false, "let through what --max-deletes would refuse"),
 		skip:     fs.Bool("skip-invalid", false, "leave rows with errors out"),
 		rejects:  fs.String("rejects", "", "file for the rows left out"),
 		wait:     fs.Bool("wait", false, "stay until the batch is finished"),
@@ -66,6 +72,8 @@ func newSettings() *settings {
 		simulate: fs.Bool("simulate", false, "against a simulated Graph"),
 		worker:   setup.NewWorkerFlags(fs),
 	}
+	fs.Var(&s.maxDeletes, "max-deletes", "refuse files that would remove more")
+	return s
 }
 
 // parse reads the flags and returns how to read the files.
@@ -77,6 +85,8 @@ func (s *settings) parse(c *cli.Command) (roster.Options, error) {
 	switch {
 	case s.fs.NArg() == 0:
 		return o, cli.Usagef("name a roster file, or '-' for standard input\nTry 'enqueue --help'.")
+	case *s.live && !*s.dryRun:
+		return o, cli.Usagef("--live goes with --dry-run: it says what would happen")
 	case *s.simulate && !*s.local:
 		return o, cli.Usagef("--simulate goes with --local")
 	case s.fs.Given("report") && !*s.wait && !*s.local:
@@ -139,6 +149,9 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(redisconn.Explain(err), rdb.Close()) }()
+	if err := s.guardWith(ctx, c, rdb, r); err != nil {
+		return err
+	}
 	return s.enqueue(ctx, c, tasks.NewQueue(rdb), r, *s.wait)
 }
 
@@ -210,23 +223,8 @@ type enqueued struct {
 	view.Summary
 	Existing bool `json:"existing"`
 	*view.Progress
-}
-
-// plan is --dry-run.
-func (s *settings) plan(ctx context.Context, c *cli.Command, r tasks.Request) error {
-	totals, err := tasks.Plan(ctx, r)
-	if err != nil {
-		return err
-	}
-	b := ledger.Batch{
-		ID:   tasks.Identity{Sum: r.Summary.Sum, Options: r.Options, Key: r.Key, Again: r.Again}.BatchID(),
-		Rows: r.Summary.Rows, Rejected: r.Summary.Rejected, Totals: totals,
-	}
-	if *s.output == "json" {
-		return c.JSON(enqueued{Summary: view.SummaryOf(b)})
-	}
-	c.Printf("would enqueue %s; nothing was enqueued\n", describe(b))
-	return nil
+	Plan *planned `json:"plan,omitempty"` // with --dry-run
+	*invalidOutput
 }
 
 func describe(b ledger.Batch) string {

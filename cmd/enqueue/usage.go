@@ -17,7 +17,13 @@ Usage: enqueue [flags] FILE...        '-' is standard input
   --key TEXT            part of the batch's identity: the same file under
                         another key is another batch ("once a day")
   --again               make another batch of the same file
-  --dry-run             check, and print the plan; enqueue nothing
+  --dry-run             check, and print the plan: rows by call, requests and
+                        time at least; enqueue nothing
+  --live                with --dry-run, read the calls' rosters (nothing else)
+                        and say what would become of each call's rows
+  --max-deletes N | N%  refuse a file that would remove more than N participants,
+                        or N percent of the roster of any one call (none)
+  --yes                 let through what --max-deletes would refuse
   --skip-invalid        enqueue the good rows, leave the bad ones out,
   --rejects FILE        and write those with their errors
   --wait                stay until the batch is finished, showing progress
@@ -29,7 +35,8 @@ Usage: enqueue [flags] FILE...        '-' is standard input
 
 With --local also the worker's flags: --graph-url --cloud --concurrency --rate
 --max-attempts --confirm --confirm-timeout --shutdown-timeout --log-format
---log-level ('worker --help' explains them).
+--log-level ('worker --help' explains them). --live and a share as --max-deletes
+need the worker's credentials, too; a plan reckons with --rate and --confirm.
 
 Columns: action, call_id, and participant_id or one of user_id, phone,
 application_id, guest_id; optional tenant_id, display_name, replaces_call_id.
@@ -38,10 +45,11 @@ UTF-8 or UTF-16, comma, semicolon or tab, also as .gz.
 Every flag can be set by environment: --redis is ROLLCALL_REDIS. A flag beats it.
 
 Exit status: 0 enqueued, or with --wait all rows done or skipped; 1 could not
-run; 2 usage; 3 invalid rows, nothing enqueued; 4 finished, some rows failed;
-130 interrupted.
+run; 2 usage; 3 invalid rows or too many deletes, nothing enqueued; 4 finished,
+some rows failed; 130 interrupted.
 
 Examples:
   enqueue --dry-run examples/roster.csv
+  enqueue --dry-run --live --local --simulate examples/roster.csv
   enqueue --local --simulate examples/roster.csv
 `

@@ -201,6 +201,31 @@ func Open(ctx context.Context, rawURL string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	return o.open(ctx)
+}
+
+// Try is Open for those who can do without Redis: one server that refuses the
+// connection is not asked again.
+func Try(ctx context.Context, rawURL string) (redis.UniversalClient, error) {
+	o, err := Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if o.single != nil {
+		once := *o
+		single := *o.single
+		single.MaxRetries, single.DialerRetries = -1, 1
+		once.single = &single
+		rdb, err := once.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		_ = rdb.Close()
+	}
+	return o.open(ctx)
+}
+
+func (o *Options) open(ctx context.Context) (redis.UniversalClient, error) {
 	rdb := o.Client()
 	pctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

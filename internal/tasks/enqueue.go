@@ -28,6 +28,12 @@ type Request struct {
 	Progress func(rows int64)
 }
 
+// BatchID is the id of the batch that the request describes, another each time
+// with Again.
+func (r Request) BatchID() string {
+	return Identity{Sum: r.Summary.Sum, Options: r.Options, Key: r.Key, Again: r.Again}.BatchID()
+}
+
 // flightRows is how many rows are stored and enqueued together at most: whole
 // buckets, few enough to keep memory small. The first flights are smaller, so that
 // Redis has something to do soon.
@@ -43,13 +49,12 @@ const (
 // It can be interrupted at any point and run again: every step writes the same
 // a second time.
 func (q *Queue) Enqueue(ctx context.Context, r Request) (b ledger.Batch, existing bool, err error) {
-	id := Identity{Sum: r.Summary.Sum, Options: r.Options, Key: r.Key, Again: r.Again}.BatchID()
 	meta, err := json.Marshal(newLayout(r.Summary.Files, r.Options))
 	if err != nil {
 		return b, false, fmt.Errorf("encode layout: %w", err)
 	}
 	b, created, err := q.Ledger.Create(ctx, ledger.Batch{
-		ID: id, Rows: r.Summary.Rows, Queue: r.Queue, Expire: r.Expire, Keep: r.Keep,
+		ID: r.BatchID(), Rows: r.Summary.Rows, Queue: r.Queue, Expire: r.Expire, Keep: r.Keep,
 		Layout: meta, Rejected: r.Summary.Rejected,
 	})
 	if err != nil || b.Sealed {
@@ -127,11 +132,6 @@ func hand(ctx context.Context, to chan<- *flight, f *flight) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// Plan computes the totals that Enqueue would end with, and contacts nobody.
-func Plan(ctx context.Context, r Request) (ledger.Totals, error) {
-	return plan(ctx, r, func(*pack) {}, func(roster.Record) error { return nil })
 }
 
 // plan hands out the rows, each before the pack that it completes, and the packs.

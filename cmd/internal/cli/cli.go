@@ -24,7 +24,7 @@ const (
 	StatusDone        = 0   // everything done, or skipped for a recorded reason
 	StatusCannotRun   = 1   // Redis, network or I/O
 	StatusUsage       = 2   // flags or arguments
-	StatusInvalidRows = 3   // invalid input, nothing enqueued
+	StatusInvalidRows = 3   // invalid input or too many deletes, nothing enqueued
 	StatusRowsFailed  = 4   // the batch finished and some rows failed
 	StatusInterrupted = 130 // SIGINT or SIGTERM before the work was done
 )

@@ -66,6 +66,12 @@ func (f *WorkerFlags) Check() error {
 	return nil
 }
 
+// Rate is --rate, in requests a second; 0 if there is none.
+func (f *WorkerFlags) Rate() float64 { return *f.rate }
+
+// Confirms tells whether invites are confirmed on the roster.
+func (f *WorkerFlags) Confirms() bool { return *f.confirm }
+
 // Logger returns the logger that the flags ask for; it writes to standard error.
 func (f *WorkerFlags) Logger(c *cli.Command) *slog.Logger {
 	var level slog.Level
