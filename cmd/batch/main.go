@@ -174,7 +174,7 @@ func (a *app) show(st ledger.Status) error {
 func (a *app) status(_ context.Context, st ledger.Status) error { return a.show(st) }
 
 func (a *app) watch(ctx context.Context, st ledger.Status) error {
-	st, err := view.Watch(ctx, a.c, a.q.Ledger, st.ID, view.GoesOn(st.ID))
+	st, err := view.Watch(ctx, a.c, a.q, st.ID, view.GoesOn(st.ID))
 	if err != nil {
 		return err
 	}

@@ -257,7 +257,7 @@ func (s *settings) enqueue(ctx context.Context, c *cli.Command, q *tasks.Queue, 
 	if *s.local {
 		afterwards = "the batch ended with this process; enqueueing the same file again is safe"
 	}
-	st, err := view.Watch(ctx, c, q.Ledger, b.ID, afterwards)
+	st, err := view.Watch(ctx, c, q, b.ID, afterwards)
 	if err != nil {
 		return err
 	}

@@ -8,11 +8,11 @@ import (
 	"os"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"rollcall/cmd/internal/cli"
 	"rollcall/internal/ledger"
+	"rollcall/internal/tasks"
 )
 
 const (
@@ -24,12 +24,18 @@ const (
 // Watch shows progress on standard error until no row of the batch is pending.
 // While Redis does not answer it waits. If ctx ends first, it says afterwards,
 // which tells how to come back, and returns the error of ctx.
-func Watch(ctx context.Context, c *cli.Command, l *ledger.Ledger, batch, afterwards string) (ledger.Status, error) {
-	var show meter
-	defer func() { show.end() }()
+func Watch(ctx context.Context, c *cli.Command, q *tasks.Queue, batch, afterwards string) (ledger.Status, error) {
+	show := newShower(c)
+	defer show.end()
 	away := false
 	for wait := pollFirst; ; wait = min(wait*3/2, pollMost) {
-		st, err := l.Status(ctx, batch)
+		st, err := q.Ledger.Status(ctx, batch)
+		if err == nil && st.Pending > 0 && show.due() {
+			var v sight
+			if v, err = look(ctx, q, st); err == nil {
+				show.show(v)
+			}
+		}
 		switch {
 		case ctx.Err() != nil:
 			show.end()
@@ -39,14 +45,13 @@ func Watch(ctx context.Context, c *cli.Command, l *ledger.Ledger, batch, afterwa
 			return st, err
 		case err != nil && !away:
 			away = true
+			show.end()
 			c.Printf("Redis does not answer; waiting for it: %v\n", err)
 		case err == nil:
 			if away {
 				away = false
 				c.Printf("Redis answers again\n")
 			}
-			show.start(c.Stderr, st)
-			show.set(st)
 			if st.Pending == 0 {
 				return st, nil
 			}
@@ -60,47 +65,105 @@ func Watch(ctx context.Context, c *cli.Command, l *ledger.Ledger, batch, afterwa
 	}
 }
 
+// look reads what is shown of a batch that runs.
+func look(ctx context.Context, q *tasks.Queue, st ledger.Status) (v sight, err error) {
+	v.Status = st
+	course, err := q.Ledger.Course(ctx, st.Batch)
+	if err != nil {
+		return v, err
+	}
+	v.age, v.pace = course.Age, ledger.PaceOf(course, st.Pending)
+	if v.fleet, err = q.Fleet(ctx); err != nil || st.Failed() == 0 {
+		return v, err
+	}
+	v.reasons, err = q.Ledger.Reasons(ctx, st.Batch)
+	return v, err
+}
+
 // GoesOn is what Watch says afterwards of a batch that workers carry out.
 func GoesOn(batch string) string {
 	return fmt.Sprintf("batch %s goes on without this command; come back with: batch watch %s", batch, batch)
 }
 
-// meter is a progress bar on a terminal and lines elsewhere.
-type meter struct {
+// shower shows how far a batch is, as often as is due.
+type shower interface {
+	due() bool
+	show(v sight)
+	end() // takes off what is not to stay
+}
+
+func newShower(c *cli.Command) shower {
+	if f, ok := c.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) && c.Env("TERM") != "dumb" {
+		return &screen{file: f}
+	}
+	return &log{w: c.Stderr, next: time.Now().Add(lineEvery), told: map[ledger.Reason]bool{}}
+}
+
+// screen keeps some lines of a terminal up to date.
+type screen struct {
+	file  *os.File
+	lines int // that are there
+}
+
+func (s *screen) due() bool { return true }
+
+func (s *screen) show(v sight) {
+	width, _, err := term.GetSize(int(s.file.Fd()))
+	if err != nil || width < 20 {
+		width = 80
+	}
+	lines := v.block(width - 1) // in the last column some terminals begin a line
+	text := s.back()
+	for _, l := range lines {
+		text += "\x1b[2K" + l + "\n"
+	}
+	// What is left of a longer block, and lines that a narrower window has broken.
+	text += "\x1b[J"
+	s.lines = len(lines)
+	_, _ = io.WriteString(s.file, text)
+}
+
+// back is the way to the block's first line.
+func (s *screen) back() string {
+	if s.lines == 0 {
+		return "\r"
+	}
+	return fmt.Sprintf("\r\x1b[%dA", s.lines)
+}
+
+func (s *screen) end() {
+	if s.lines > 0 {
+		_, _ = io.WriteString(s.file, s.back()+"\x1b[J")
+		s.lines = 0
+	}
+}
+
+// log writes a line from time to time, and each reason for failures once.
+type log struct {
 	w    io.Writer
-	bar  *progressbar.ProgressBar
 	next time.Time
-	last int64
+	last string
+	told map[ledger.Reason]bool
 }
 
-func (m *meter) start(w io.Writer, st ledger.Status) {
-	if m.w != nil {
-		return
-	}
-	m.w, m.last = w, -1
-	m.next = time.Now().Add(lineEvery)
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		m.bar = progressbar.NewOptions64(st.Rows, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("rows"),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
-	}
-}
+func (l *log) due() bool { return time.Now().After(l.next) }
 
-func (m *meter) set(st ledger.Status) {
-	done := st.Rows - st.Pending
-	if m.bar != nil {
-		_ = m.bar.Set64(done)
-		return
+func (l *log) show(v sight) {
+	l.next = time.Now().Add(lineEvery)
+	if line := v.line(); line != l.last {
+		l.last = line
+		_, _ = fmt.Fprintln(l.w, line)
 	}
-	if now := time.Now(); now.After(m.next) && done != m.last {
-		m.next, m.last = now.Add(lineEvery), done
-		_, _ = fmt.Fprintf(m.w, "%d of %d rows, %d failed\n", done, st.Rows, st.Failed())
+	for _, r := range v.reasons {
+		key := ledger.Reason{Outcome: r.Outcome, Status: r.Status, Code: r.Code}
+		if !l.told[key] && len(l.told) < mostTold {
+			l.told[key] = true
+			_, _ = fmt.Fprintf(l.w, "  failed: %s\n", reasonText(r))
+		}
 	}
 }
 
-func (m *meter) end() {
-	if m.bar != nil {
-		_ = m.bar.Clear()
-		m.bar = nil
-	}
-}
+// mostTold is for how many reasons there is a line.
+const mostTold = 10
+
+func (l *log) end() {}

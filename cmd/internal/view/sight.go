@@ -1,0 +1,122 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"rollcall/internal/ledger"
+	"rollcall/internal/report"
+	"rollcall/internal/tasks"
+)
+
+// sight is a batch that runs, as it is shown: with no word of Graph's, which may
+// name people, as what is shown may end in a log.
+type sight struct {
+	ledger.Status
+	age     time.Duration
+	pace    ledger.Pace
+	fleet   tasks.Fleet
+	reasons []ledger.Reason
+}
+
+// shownReasons is how many reasons a terminal shows.
+const shownReasons = 4
+
+// block is what a terminal shows, in lines of at most so many characters.
+func (v sight) block(width int) []string {
+	done := v.Rows - v.Pending
+	head := fmt.Sprintf("%3.0f %% ", 100*float64(done)/float64(max(v.Rows, 1)))
+	tail := " " + v.counts()
+	lines := []string{head + bar(done, v.Rows, max(min(width-len(head)-len(tail)-2, 50), 0)) + tail}
+	lines = append(lines, "  "+v.speed())
+	if text := v.limit(); text != "" {
+		lines = append(lines, "  "+text)
+	}
+	for i, r := range v.reasons {
+		if i == shownReasons {
+			lines = append(lines, fmt.Sprintf("  and %d more reasons", len(v.reasons)-i))
+			break
+		}
+		lines = append(lines, "  failed: "+reasonText(r))
+	}
+	for i := range lines {
+		if text := []rune(lines[i]); len(text) > width {
+			lines[i] = string(text[:width-1]) + "…"
+		}
+	}
+	return lines
+}
+
+// line is the same in one.
+func (v sight) line() string {
+	parts := []string{v.counts()}
+	for _, text := range []string{v.speed(), v.limit()} {
+		if text != "" {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (v sight) counts() string {
+	return fmt.Sprintf("%d of %d rows, %d failed", v.Rows-v.Pending, v.Rows, v.Failed())
+}
+
+// speed is how fast it goes, and the time left.
+func (v sight) speed() string {
+	text := report.Rate(v.pace.Rate) + " rows a second"
+	switch {
+	case v.pace.Known:
+		text += ", about " + report.Duration(v.pace.Left) + " left"
+	case len(v.fleet.Workers) == 0:
+		text = "no worker runs: the rows wait until one is started"
+	default:
+		text += ", time left not known yet"
+	}
+	if !v.Sealed {
+		text += "; its enqueue is still running, or was interrupted"
+	}
+	return text
+}
+
+// limit is what Graph allows the fleet at present, and the pause that it asks for.
+func (v sight) limit() string {
+	var parts []string
+	active := v.fleet.Active()
+	for _, s := range active[:min(len(active), 3)] {
+		text := "limit " + report.Rate(s.Rate) + " requests a second"
+		if s.Pause > 0 {
+			text = "Graph asks to wait " + report.Duration(s.Pause.Round(time.Second)) + "; then " + text
+		}
+		if len(active) > 1 {
+			text = s.Scope[strings.LastIndexByte(s.Scope, '/')+1:] + ": " + text
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// reasonText says why rows failed, and where to look.
+func reasonText(r ledger.Reason) string {
+	var why []string
+	if r.Status != 0 {
+		why = append(why, fmt.Sprint("HTTP ", r.Status))
+	}
+	if r.Code != "" {
+		why = append(why, "code "+r.Code)
+	}
+	if r.Row > 0 {
+		why = append(why, fmt.Sprint("first in row ", r.Row))
+	}
+	return fmt.Sprintf("%d %s: %s (%s)", r.Rows, r.Outcome, report.Advise(r.Outcome, r.Status, r.Code).What, strings.Join(why, ", "))
+}
+
+// bar draws how much is done.
+func bar(done, all int64, width int) string {
+	if width < 5 {
+		return ""
+	}
+	full := int(float64(width) * float64(done) / float64(max(all, 1)))
+	return "[" + strings.Repeat("#", full) + strings.Repeat("-", width-full) + "]"
+}
