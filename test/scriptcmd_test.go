@@ -25,6 +25,7 @@ import (
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"redis":     cmdRedis,
 	"sim":       cmdSim,
+	"hook":      cmdHook,
 	"exits":     cmdExits,
 	"json":      cmdJSON,
 	"setjson":   cmdSetJSON,
@@ -47,6 +48,7 @@ type world struct {
 	rdb    *redis.Client // one connection, kept
 	mark   int64
 	sim    *simulator
+	hook   *hook
 	signal *exec.Cmd // what was interrupted last
 }
 

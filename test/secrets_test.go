@@ -34,9 +34,11 @@ const (
 	plantedRedis    = "re/d1s:planted@pw"
 	plantedClient   = "cl1ent~planted.secret"
 	plantedPassword = "cert1ficate-planted-pw"
+	plantedHook     = "T0/B0/planted-wEbhook"
+	plantedHMAC     = "planted: what n0tices are signed by"
 )
 
-var secrets = []string{plantedToken, plantedRedis, plantedClient, plantedPassword}
+var secrets = []string{plantedToken, plantedRedis, plantedClient, plantedPassword, plantedHook, plantedHMAC}
 
 // Whom nothing but files, reports and the values in Redis may name. The guest's
 // id makes the simulator refuse an invitation.
@@ -284,12 +286,12 @@ func kindOf(key string) string {
 }
 
 // files looks at the files that were left. Rosters, reports and rejects name
-// people, and Redis' own files do; the token is in its file.
+// people, and Redis' own files do; the token and the webhooks' secret are in theirs.
 func (tr *trail) files(dirs ...string) {
 	tr.t.Helper()
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() || d.Name() == "graph.token" {
+			if err != nil || !d.Type().IsRegular() || d.Name() == "graph.token" || d.Name() == "hook.secret" {
 				return err
 			}
 			data, err := os.ReadFile(path)
@@ -398,7 +400,11 @@ func liveLong(t *testing.T, level string) {
 	socket := strings.TrimPrefix(server.URL(), "unix://")
 	admin := server.Client(t)
 	tokenFile := writeFile(t, tr.dir, "graph.token", func(w io.Writer) { _, _ = fmt.Fprintln(w, plantedToken) })
+	secretFile := writeFile(t, tr.dir, "hook.secret", func(w io.Writer) { _, _ = fmt.Fprintln(w, plantedHMAC) })
+	// Its first answers repeat what it was asked.
+	hook := startHook(t, "/"+plantedHook+"?sig="+plantedClient, 500, 302, 429)
 	tr.env = []string{
+		"ROLLCALL_NOTIFY_URL=" + hook.url, "ROLLCALL_NOTIFY_SECRET_FILE=" + secretFile,
 		"TMPDIR=" + temp, "ROLLCALL_REDIS=unix://rollcall:" + url.QueryEscape(plantedRedis) + "@" + socket,
 		"ROLLCALL_TOKEN_FILE=" + tokenFile, "AZURE_CLIENT_SECRET=" + plantedClient, "AZURE_CLIENT_CERTIFICATE_PASSWORD=" + plantedPassword,
 	}
@@ -521,6 +527,22 @@ func liveLong(t *testing.T, level string) {
 		}
 	}
 	tr.proven(e, admin)
+	tr.hooked(hook)
+}
+
+// hooked looks at the notices that were sent.
+func (tr *trail) hooked(h *hook) {
+	tr.t.Helper()
+	taken, headers, bodies := h.received()
+	for i, body := range bodies {
+		tr.nameless("a notice", fmt.Sprintf("%v\n%s", headers[i], body))
+		if headers[i].Get("X-Rollcall-Signature") == "" {
+			tr.t.Errorf("a notice has no signature: %v", headers[i])
+		}
+	}
+	if taken < 3 || len(bodies) < taken+3 {
+		tr.t.Errorf("%d notices were received, of %d: the test tests nothing", taken, len(bodies))
+	}
 }
 
 // proxy starts a proxy for the processes to come, which leads nowhere: it counts
@@ -573,6 +595,10 @@ func (tr *trail) misuse() {
 	wrong(1, "worker", worker, "ROLLCALL_TOKEN_FILE=", "AZURE_TENANT_ID=t", "AZURE_CLIENT_ID=c", "HTTPS_PROXY=http://127.0.0.1:1")
 	// Redis does not take the password, or cannot be reached.
 	wrong(1, "batch", []string{"list"}, "ROLLCALL_REDIS=redis://rollcall:"+url.QueryEscape(plantedRedis)+"@127.0.0.1:1")
+	// A webhook that cannot be used, and a secret in place of its file.
+	wrong(2, "worker", worker, "ROLLCALL_NOTIFY_URL=hooks.test/"+plantedHook)
+	wrong(2, "worker", worker, "ROLLCALL_NOTIFY_URL=https://hooks.test:port/"+plantedHook)
+	wrong(1, "worker", worker, "ROLLCALL_NOTIFY_SECRET_FILE="+plantedHMAC)
 	// A secret where a value belongs that is not one.
 	wrong(1, "worker", worker, "ROLLCALL_GRAPH_URL=https://u:"+url.QueryEscape(plantedClient)+"@graph.test")
 }

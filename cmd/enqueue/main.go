@@ -12,6 +12,7 @@ import (
 	"rollcall/cmd/internal/setup"
 	"rollcall/cmd/internal/view"
 	"rollcall/internal/ledger"
+	"rollcall/internal/notify"
 	"rollcall/internal/redisconn"
 	"rollcall/internal/report"
 	"rollcall/internal/roster"
@@ -43,6 +44,7 @@ type settings struct {
 	local    *bool
 	simulate *bool
 	worker   *setup.WorkerFlags
+	target   *notify.Target // of --notify-url, if the batch is waited for
 
 	maxDeletes tasks.DeleteLimit
 }
@@ -91,6 +93,8 @@ func (s *settings) parse(c *cli.Command) (roster.Options, error) {
 		return o, cli.Usagef("--simulate goes with --local")
 	case s.fs.Given("report") && !*s.wait && !*s.local:
 		return o, cli.Usagef("--report goes with --wait: before the batch is finished there is nothing to report")
+	case s.fs.Given("notify-url") && !*s.wait && !*s.local:
+		return o, cli.Usagef("--notify-url is for who sees the batch finish: give it to the workers, or add --wait")
 	case s.fs.Given("rejects") && !*s.skip:
 		return o, cli.Usagef("--rejects goes with --skip-invalid")
 	case *s.again && *s.key != "" && s.fs.Given("again") == s.fs.Given("key"):
@@ -124,6 +128,11 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	o, err := s.parse(c)
 	if err != nil {
 		return err
+	}
+	if (*s.wait || *s.local) && !*s.dryRun {
+		if s.target, err = s.worker.Target(c, s.fs, s.worker.Logger(c)); err != nil {
+			return err
+		}
 	}
 	in, err := roster.Open(s.fs.Args(), c.Stdin)
 	if err != nil {
@@ -234,6 +243,10 @@ func describe(b ledger.Batch) string {
 
 // enqueue makes the batch and, with wait, stays until it is finished.
 func (s *settings) enqueue(ctx context.Context, c *cli.Command, q *tasks.Queue, r tasks.Request, wait bool) error {
+	notices, err := setup.Notifier(ctx, q.Ledger, s.target, s.worker.Logger(c))
+	if err != nil {
+		return err
+	}
 	b, existing, err := q.Enqueue(ctx, r)
 	if err != nil {
 		if ctx.Err() != nil && b.ID != "" {
@@ -261,7 +274,9 @@ func (s *settings) enqueue(ctx context.Context, c *cli.Command, q *tasks.Queue, 
 	if err != nil {
 		return err
 	}
-	if err := s.finish(ctx, c, q.Ledger, st, out); err != nil {
+	err = s.finish(ctx, c, q.Ledger, st, out)
+	s.deliver(ctx, c, notices, b.ID)
+	if err != nil {
 		return err
 	}
 	return view.Exit(st)

@@ -29,6 +29,8 @@ Usage: enqueue [flags] FILE...        '-' is standard input
   --wait                stay until the batch is finished, showing progress
   --report FILE         then write what became of each row (CSV)
   --output NAME         text, or json on standard output (text)
+  --notify-url URL      with --wait or --local, a webhook to tell when the batch
+                        is finished ('worker --help' explains it)
   --local               no Redis, no worker: do it all in this process. Progress
                         does not survive it; running the file again is safe
   --simulate            with --local, against a simulated Graph

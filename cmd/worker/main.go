@@ -17,6 +17,7 @@ import (
 	"rollcall/cmd/internal/cli"
 	"rollcall/cmd/internal/setup"
 	"rollcall/internal/console"
+	"rollcall/internal/ledger"
 	"rollcall/internal/redisconn"
 	"rollcall/internal/tasks"
 )
@@ -50,6 +51,10 @@ func run(ctx context.Context, c *cli.Command) error {
 		debug.SetGCPercent(400)
 	}
 	log := flags.Logger(c)
+	target, err := flags.Target(c, fs, log)
+	if err != nil {
+		return err
+	}
 	rdb, err := setup.Redis(ctx, c, fs, *redisURL)
 	if err != nil {
 		return err
@@ -69,6 +74,11 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	l := ledger.New(rdb)
+	notices, err := setup.Notifier(ctx, l, target, log)
+	if err != nil {
+		return err
+	}
 	listener, err := listen(ctx, *httpAddr, fs.Changed("http"), log)
 	if err != nil {
 		return err
@@ -77,7 +87,12 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	return runWorker(ctx, w, *drain, listener, &pages{address: *httpAddr, ready: w.Ready, metrics: reg, console: web})
+	pages := &pages{address: *httpAddr, ready: w.Ready, metrics: reg, console: web}
+	if notices == nil {
+		_, err := runWorker(ctx, w, *drain, listener, pages)
+		return err
+	}
+	return notifying(ctx, notices, log, func() (drained bool, err error) { return runWorker(ctx, w, *drain, listener, pages) })
 }
 
 // listen opens the HTTP server's address. A second worker on a machine finds
@@ -111,12 +126,11 @@ func checkPolicy(ctx context.Context, rdb redis.UniversalClient, log *slog.Logge
 }
 
 // runWorker runs the worker and its HTTP server until ctx ends or, with drain,
-// nothing is left to do.
-func runWorker(ctx context.Context, w *tasks.Worker, drain bool, listener net.Listener, p *pages) error {
+// nothing is left to do. It tells whether it came to that.
+func runWorker(ctx context.Context, w *tasks.Worker, drain bool, listener net.Listener, p *pages) (drained bool, err error) {
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	g, gctx := errgroup.WithContext(inner)
-	drained := false
 	g.Go(func() error { defer stop(); return w.Run(gctx) })
 	if listener != nil {
 		g.Go(func() error { return setup.Serve(gctx, listener, p.handler(listener.Addr()), 30*time.Second) })
@@ -124,11 +138,11 @@ func runWorker(ctx context.Context, w *tasks.Worker, drain bool, listener net.Li
 	if drain {
 		g.Go(func() error { defer stop(); drained = waitDrained(gctx, w); return nil })
 	}
-	err := g.Wait()
+	err = g.Wait()
 	if err == nil && drain && !drained {
-		return ctx.Err() // ended by a signal before it was done
+		return false, ctx.Err() // ended by a signal before it was done
 	}
-	return err
+	return drained, err
 }
 
 // waitDrained waits until no batch has pending rows, and tells whether it came

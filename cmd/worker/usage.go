@@ -22,6 +22,10 @@ Usage: worker [flags]
   --http ADDR           /healthz /readyz /metrics and a list of batches;
                         empty turns it off (127.0.0.1:9464)
   --drain               exit 0 when no unfinished batch is left
+  --notify-url URL      webhook that is sent a JSON summary of each batch that
+                        finishes, until it is received; signed with the secret
+                        in the file that ROLLCALL_NOTIFY_SECRET_FILE names. Set
+                        it as ROLLCALL_NOTIFY_URL if the URL is a secret, too
   --shutdown-timeout T  time to finish requests under way when told to end (40s)
   --log-format NAME     text or json (text)
   --log-level NAME      debug, info, warn, error (info)

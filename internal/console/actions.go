@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"rollcall/internal/ledger"
-	"rollcall/internal/report"
 	"rollcall/internal/tasks"
+	"rollcall/internal/words"
 )
 
 // question is what is asked before a batch is changed.
@@ -27,13 +27,13 @@ var orders = map[string]func(st ledger.Status, only string) (question, bool){
 		for _, o := range which {
 			q.Rows += st.Outcomes[o]
 		}
-		q.Text = fmt.Sprintf("%s rows (%s) become pending again and are enqueued. They keep their place in the order of changes: what is newer stays.", report.Count(q.Rows), only)
-		q.Button = "Retry " + report.Count(q.Rows) + " rows"
+		q.Text = fmt.Sprintf("%s rows (%s) become pending again and are enqueued. They keep their place in the order of changes: what is newer stays.", words.Count(q.Rows), only)
+		q.Button = "Retry " + words.Count(q.Rows) + " rows"
 		return q, ok
 	},
 	"cancel": func(st ledger.Status, _ string) (q question, ok bool) {
 		q.Rows = st.Pending
-		q.Text = fmt.Sprintf("%s rows are pending. Those that are not under way end as cancelled; nobody else is rung or removed by this batch.", report.Count(q.Rows))
+		q.Text = fmt.Sprintf("%s rows are pending. Those that are not under way end as cancelled; nobody else is rung or removed by this batch.", words.Count(q.Rows))
 		q.Button = "Cancel the batch"
 		return q, true
 	},
@@ -135,7 +135,7 @@ func said(r *http.Request) string {
 	case word == "cancel-under-way":
 		return "The batch is being cancelled; it takes a while."
 	case scan(word, "retry-%d", &n):
-		return report.Count(n) + " rows are pending again."
+		return words.Count(n) + " rows are pending again."
 	case scan(word, "cancel-%d", &n):
 		return "The batch is cancelled. Rows that were under way get their own outcome."
 	}

@@ -36,9 +36,10 @@ type counts struct {
 }
 
 func countsOf(st ledger.Status) counts {
-	c := counts{Rows: st.Rows, Pending: st.Pending}
-	c.Done, c.Skipped, c.Failed = report.Groups(st)
-	return c
+	return counts{
+		Rows: st.Rows, Done: st.Count(ledger.GroupDone), Skipped: st.Count(ledger.GroupSkipped),
+		Failed: st.Failed(), Pending: st.Pending,
+	}
 }
 
 func (c *Console) batch(w http.ResponseWriter, r *http.Request) {

@@ -11,8 +11,8 @@ import (
 
 	"rollcall/internal/chart"
 	"rollcall/internal/ratelimit"
-	"rollcall/internal/report"
 	"rollcall/internal/tasks"
+	"rollcall/internal/words"
 )
 
 // fleetPage is the workers and what Graph allows them.
@@ -108,9 +108,9 @@ func rateChart(id string, s ratelimit.State, samples []ratelimit.Sample) chart.C
 		if t >= end {
 			return "now"
 		}
-		return report.Duration(end-t) + " ago"
+		return words.Duration(end-t) + " ago"
 	}
-	out.Description = fmt.Sprintf("%s requests, %s pauses that Graph asked for; allowed at present: %s a second.", report.Count(total), report.Count(pauses), report.Rate(s.Rate))
+	out.Description = fmt.Sprintf("%s requests, %s pauses that Graph asked for; allowed at present: %s a second.", words.Count(total), words.Count(pauses), words.Rate(s.Rate))
 	out.Series = []chart.Series{
 		{Name: "paused", Class: "c-pause", Kind: chart.Band, Y: pause},
 		{Name: "sent", Class: "c-sent", Kind: chart.Area, Y: sent},

@@ -7,21 +7,22 @@ import (
 	"time"
 
 	"rollcall/internal/report"
+	"rollcall/internal/words"
 )
 
 // functions are what the pages call.
 var functions = template.FuncMap{
-	"count":    report.Count,
-	"duration": report.Duration,
+	"count":    words.Count,
+	"duration": words.Duration,
 	"prose":    report.Prose,
 	"bar":      bar,
-	"rate":     report.Rate,
+	"rate":     words.Rate,
 	"per": func(part, whole int64) string {
 		return fmt.Sprintf("%.0f %%", 100*float64(part)/float64(max(whole, 1)))
 	},
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"clock": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
-	"since": func(t time.Time) string { return report.Duration(time.Since(t)) },
+	"since": func(t time.Time) string { return words.Duration(time.Since(t)) },
 	"add":   func(a, b int64) int64 { return a + b },
 	// A group is marked by more than its colour.
 	"mark": func(group string) string {
@@ -33,7 +34,7 @@ var functions = template.FuncMap{
 func bar(c counts) template.HTML {
 	var b strings.Builder
 	label := fmt.Sprintf("%s of %s rows have their outcome: %s done, %s skipped, %s failed",
-		report.Count(c.Rows-c.Pending), report.Count(c.Rows), report.Count(c.Done), report.Count(c.Skipped), report.Count(c.Failed))
+		words.Count(c.Rows-c.Pending), words.Count(c.Rows), words.Count(c.Done), words.Count(c.Skipped), words.Count(c.Failed))
 	fmt.Fprintf(&b, `<svg class="bar" viewBox="0 0 1000 16" preserveAspectRatio="none" role="img" aria-label="%s"><rect class="b-pending" width="1000" height="16"/>`, label)
 	at := 0.0
 	for _, part := range []struct {

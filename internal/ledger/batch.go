@@ -61,10 +61,13 @@ type Status struct {
 }
 
 // Failed is the number of rows that ended in a failed outcome.
-func (s Status) Failed() int64 {
+func (s Status) Failed() int64 { return s.Count(GroupFailed) }
+
+// Count is the number of rows that ended in an outcome of the group.
+func (s Status) Count(g Group) int64 {
 	n := int64(0)
 	for o, c := range s.Outcomes {
-		if o.Group() == GroupFailed {
+		if o.Group() == g {
 			n += c
 		}
 	}
@@ -202,9 +205,14 @@ func (l *Ledger) Open(ctx context.Context) ([]Status, error) {
 	return open, nil
 }
 
-// unlist takes a finished batch off the list of open ones. It looks once more
-// afterwards, because the batch may be reopened at this moment.
+// unlist takes a finished batch off the list of open ones, after it has entered it
+// in that of finished ones: wherever this is interrupted, the batch is in one of
+// them. It looks once more afterwards, because the batch may be reopened at this
+// moment.
 func (l *Ledger) unlist(ctx context.Context, batch string) error {
+	if err := l.finished(ctx, batch); err != nil {
+		return err
+	}
 	if err := l.rdb.ZRem(ctx, keyOpen, batch).Err(); err != nil {
 		return wrap(err)
 	}

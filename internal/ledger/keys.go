@@ -4,16 +4,18 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
+	"time"
 )
 
 // Every key of the ledger is made here. Keys that one script touches share a
 // hash tag, so that they live in one slot of a Redis Cluster.
 
 const (
-	keyBatches = "rollcall:batches" // sorted set: batch by time of creation
-	keyOpen    = "rollcall:open"    // sorted set: batches not known to be finished
-	keySeq     = "rollcall:seq"     // sequence numbers given out so far
-	keyAlive   = "rollcall:alive"   // what Alive writes
+	keyBatches  = "rollcall:batches"  // sorted set: batch by time of creation
+	keyOpen     = "rollcall:open"     // sorted set: batches not known to be finished
+	keyFinished = "rollcall:finished" // sorted set: batch by when it was found finished
+	keySeq      = "rollcall:seq"      // sequence numbers given out so far
+	keyAlive    = "rollcall:alive"    // what Alive writes
 )
 
 func metaKey(batch string) string   { return "rollcall:{b:" + batch + "}:meta" }
@@ -36,6 +38,14 @@ func rowsKey(batch string, hash int64) string {
 func sourceKey(batch string, bucket int64) string {
 	return "rollcall:{b:" + batch + "}:source:" + strconv.FormatInt(bucket, 10)
 }
+
+// noticeKey is the notice to a receiver that the batch finished at that time, and
+// receiverKey since when it gets any. A receiver is told by a digest of its URL.
+func noticeKey(batch, receiver string, finished time.Time) string {
+	return "rollcall:{b:" + batch + "}:notice:" + receiver + ":" + strconv.FormatInt(finished.UnixMilli(), 10)
+}
+
+func receiverKey(receiver string) string { return "rollcall:notify:" + receiver }
 
 func newestKey(call string) string  { return "rollcall:{c:" + call + "}:newest" }
 func claimsKey(call string) string  { return "rollcall:{c:" + call + "}:claims" }

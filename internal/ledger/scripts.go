@@ -52,6 +52,18 @@ var reopenLua string
 //go:embed scripts/mark.lua
 var markLua string
 
+//go:embed scripts/finished.lua
+var finishedLua string
+
+//go:embed scripts/receiver.lua
+var receiverLua string
+
+//go:embed scripts/notice.lua
+var noticeLua string
+
+//go:embed scripts/noticed.lua
+var noticedLua string
+
 var (
 	createScript  = redis.NewScript(createLua)
 	aliveScript   = redis.NewScript(aliveLua)
@@ -66,6 +78,11 @@ var (
 	settleScript  = redis.NewScript(accountLua + settleLua)
 	reopenScript  = redis.NewScript(accountLua + reopenLua)
 	markScript    = redis.NewScript(markLua)
+
+	finishedScript = redis.NewScript(finishedLua)
+	receiverScript = redis.NewScript(receiverLua)
+	noticeScript   = redis.NewScript(noticeLua)
+	noticedScript  = redis.NewScript(noticedLua)
 )
 
 // scriptCall is one run of a script.

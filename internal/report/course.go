@@ -6,6 +6,7 @@ import (
 
 	"rollcall/internal/chart"
 	"rollcall/internal/ledger"
+	"rollcall/internal/words"
 )
 
 // CourseChart is how a batch's rows got their outcomes over time.
@@ -42,28 +43,12 @@ func CourseChart(st ledger.Status, c ledger.Course) chart.Chart {
 	if st.Pending > 0 && c.Age > x[len(x)-1] {
 		point(c.Age)
 	}
-	out := chart.Chart{ID: "course", X: x, Label: Duration, High: float64(st.Rows), Title: "Rows with an outcome, over the time since the batch was created"}
-	done, skipped, failed := Groups(st)
+	out := chart.Chart{ID: "course", X: x, Label: words.Duration, High: float64(st.Rows), Title: "Rows with an outcome, over the time since the batch was created"}
 	out.Description = fmt.Sprintf("After %s: %s done, %s skipped, %s failed, %s pending, of %s rows.",
-		Duration(x[len(x)-1]), Count(done), Count(skipped), Count(failed), Count(st.Pending), Count(st.Rows))
+		words.Duration(x[len(x)-1]), words.Count(st.Count(ledger.GroupDone)), words.Count(st.Count(ledger.GroupSkipped)),
+		words.Count(st.Failed()), words.Count(st.Pending), words.Count(st.Rows))
 	for i, g := range groups {
 		out.Series = append(out.Series, chart.Series{Name: g.name, Class: g.class, Y: y[i]})
 	}
 	return out
-}
-
-// Groups counts a batch's rows by group.
-func Groups(st ledger.Status) (done, skipped, failed int64) {
-	for o, n := range st.Outcomes {
-		switch o.Group() {
-		case ledger.GroupDone:
-			done += n
-		case ledger.GroupSkipped:
-			skipped += n
-		case ledger.GroupFailed:
-			failed += n
-		case ledger.GroupPending:
-		}
-	}
-	return done, skipped, failed
 }

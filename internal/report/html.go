@@ -13,13 +13,14 @@ import (
 
 	"rollcall/internal/chart"
 	"rollcall/internal/ledger"
+	"rollcall/internal/words"
 )
 
 //go:embed report.html
 var pageText string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"count": Count, "duration": Duration, "time": clock, "prose": Prose,
+	"count": words.Count, "duration": words.Duration, "time": clock, "prose": Prose,
 }).Parse(pageText))
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
@@ -64,11 +65,10 @@ func HTML(ctx context.Context, w io.Writer, l *ledger.Ledger, b ledger.Batch) er
 	if err != nil {
 		return err
 	}
-	done, skipped, failed := Groups(st)
 	more := max(len(failures)-shownReasons, 0)
 	failures = failures[:len(failures)-more]
 	return page.Execute(w, map[string]any{
-		"Status": st, "Done": done, "Skipped": skipped, "Failed": failed, "Took": st.FinishedAt.Sub(st.CreatedAt), "Now": st.CreatedAt.Add(course.Age),
+		"Status": st, "Done": st.Count(ledger.GroupDone), "Skipped": st.Count(ledger.GroupSkipped), "Failed": st.Failed(), "Took": st.FinishedAt.Sub(st.CreatedAt), "Now": st.CreatedAt.Add(course.Age),
 		"Outcomes": OutcomesOf(st), "Chart": CourseChart(st, course).SVG(), "Style": template.CSS(chart.Style), //nolint:gosec // a part of this program
 		"Failures": failures, "More": int64(more),
 	})

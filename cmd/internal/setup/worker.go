@@ -26,6 +26,7 @@ type WorkerFlags struct {
 	confirm                  *bool
 	confirmTimeout           *time.Duration
 	logFormat, logLevel      *string
+	notifyURL                *string
 	Shutdown                 *time.Duration
 }
 
@@ -42,6 +43,7 @@ func NewWorkerFlags(fs *cli.FlagSet) *WorkerFlags {
 		confirmTimeout: fs.Duration("confirm-timeout", tasks.DefaultConfirmTimeout, "how long to wait for that"),
 		logFormat:      fs.Choice("log-format", "text", "text or json", "text", "json"),
 		logLevel:       fs.Choice("log-level", "info", "least level", "debug", "info", "warn", "error"),
+		notifyURL:      fs.String("notify-url", "", "webhook to tell of finished batches"),
 		Shutdown:       fs.Duration("shutdown-timeout", tasks.DefaultShutdownTimeout, "time to finish requests under way"),
 	}
 }
@@ -91,7 +93,7 @@ func (f *WorkerFlags) Config(ctx context.Context, c *cli.Command, rdb redis.Univ
 	}
 	cfg := f.base(rdb, cmp.Or(tenant, c.Env("AZURE_TENANT_ID")), log)
 	cfg.Graph = graph.Config{BaseURL: *f.graphURL, Cloud: cloud}
-	if err := checkFileNames(c.Env); err != nil {
+	if err := checkFileNames(c.Env, "ROLLCALL_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"); err != nil {
 		return cfg, err
 	}
 	if file := c.Env("ROLLCALL_TOKEN_FILE"); file != "" {
@@ -117,8 +119,8 @@ func (f *WorkerFlags) Config(ctx context.Context, c *cli.Command, rdb redis.Univ
 
 // checkFileNames refuses secrets that stand where the name of their file belongs:
 // the error about a file that is not there would show them.
-func checkFileNames(env func(string) string) error {
-	for _, name := range [...]string{"ROLLCALL_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"} {
+func checkFileNames(env func(string) string, names ...string) error {
+	for _, name := range names {
 		// A token begins with {" in base64; a certificate has lines, or is long.
 		if v := env(name); strings.HasPrefix(v, "eyJ") || strings.Contains(v, "\n") || len(v) > 1024 {
 			return cli.Usagef("%s must name a file; it seems to hold what should be in that file", name)

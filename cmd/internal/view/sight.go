@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/report"
 	"rollcall/internal/tasks"
+	"rollcall/internal/words"
 )
 
 // sight is a batch that runs, as it is shown: with no word of Graph's, which may
@@ -65,10 +66,10 @@ func (v sight) counts() string {
 
 // speed is how fast it goes, and the time left.
 func (v sight) speed() string {
-	text := report.Rate(v.pace.Rate) + " rows a second"
+	text := words.Rate(v.pace.Rate) + " rows a second"
 	switch {
 	case v.pace.Known:
-		text += ", about " + report.Duration(v.pace.Left) + " left"
+		text += ", about " + words.Duration(v.pace.Left) + " left"
 	case len(v.fleet.Workers) == 0:
 		text = "no worker runs: the rows wait until one is started"
 	default:
@@ -85,9 +86,9 @@ func (v sight) limit() string {
 	var parts []string
 	active := v.fleet.Active()
 	for _, s := range active[:min(len(active), 3)] {
-		text := "limit " + report.Rate(s.Rate) + " requests a second"
+		text := "limit " + words.Rate(s.Rate) + " requests a second"
 		if s.Pause > 0 {
-			text = "Graph asks to wait " + report.Duration(s.Pause.Round(time.Second)) + "; then " + text
+			text = "Graph asks to wait " + words.Duration(s.Pause.Round(time.Second)) + "; then " + text
 		}
 		if len(active) > 1 {
 			text = s.Scope[strings.LastIndexByte(s.Scope, '/')+1:] + ": " + text

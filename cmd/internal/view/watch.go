@@ -120,7 +120,7 @@ func (s *screen) show(v sight) {
 	// What is left of a longer block, and lines that a narrower window has broken.
 	text += "\x1b[J"
 	s.lines = len(lines)
-	_, _ = io.WriteString(s.file, text)
+	_, _ = s.file.WriteString(text)
 }
 
 // back is the way to the block's first line.
@@ -133,7 +133,7 @@ func (s *screen) back() string {
 
 func (s *screen) end() {
 	if s.lines > 0 {
-		_, _ = io.WriteString(s.file, s.back()+"\x1b[J")
+		_, _ = s.file.WriteString(s.back()+"\x1b[J")
 		s.lines = 0
 	}
 }

@@ -1,4 +1,6 @@
-package report
+// Package words says numbers and times as people read them. It must not know what
+// they are of.
+package words
 
 import (
 	"fmt"
