@@ -17,7 +17,8 @@ import (
 
 const (
 	pollFirst = 50 * time.Millisecond // a small batch is done at once
-	pollMost  = time.Second
+	pollLeast = 100 * time.Millisecond
+	pollMost  = 500 * time.Millisecond
 	lineEvery = 5 * time.Second // between lines where there is no terminal
 )
 
@@ -34,6 +35,9 @@ func Watch(ctx context.Context, c *cli.Command, q *tasks.Queue, batch, afterward
 			var v sight
 			if v, err = look(ctx, q, st); err == nil {
 				show.show(v)
+				if v.pace.Known { // the end is told when it comes
+					wait = min(wait, max(v.pace.Left/2, pollLeast))
+				}
 			}
 		}
 		switch {
