@@ -36,9 +36,10 @@ const (
 	plantedPassword = "cert1ficate-planted-pw"
 	plantedHook     = "T0/B0/planted-wEbhook"
 	plantedHMAC     = "planted: what n0tices are signed by"
+	plantedConsole  = "c0nsole-planted-token"
 )
 
-var secrets = []string{plantedToken, plantedRedis, plantedClient, plantedPassword, plantedHook, plantedHMAC}
+var secrets = []string{plantedToken, plantedRedis, plantedClient, plantedPassword, plantedHook, plantedHMAC, plantedConsole}
 
 // Whom nothing but files, reports and the values in Redis may name. The guest's
 // id makes the simulator refuse an invitation.
@@ -172,10 +173,14 @@ func (tr *trail) logged(p *process) {
 	tr.nameless("a worker's standard output", p.out.String())
 }
 
-// pages looks at all that a worker serves.
-func (tr *trail) pages(at string) {
+// pages looks at all that a worker serves to those who have no token.
+func (tr *trail) pages(at, batch string) {
 	tr.t.Helper()
-	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/nothing"} {
+	batch = "/batch/" + batch
+	for _, path := range []string{
+		"/", "/healthz", "/readyz", "/metrics", "/nothing", "/fleet", batch, batch + "?live", batch + "?outcome=failed&text=z",
+		batch + "/report", batch + "/report?format=html", "/static/console.js",
+	} {
 		for _, method := range []string{"GET", "POST"} {
 			req, err := http.NewRequest(method, at+path, strings.NewReader(""))
 			if err != nil {
@@ -191,7 +196,9 @@ func (tr *trail) pages(at string) {
 				tr.t.Fatal(err)
 			}
 			tr.nameless(method+" "+path, fmt.Sprintf("%v\n%s", resp.Header, body))
-			if (method == "POST") != (resp.StatusCode == http.StatusMethodNotAllowed) {
+			// A path that is no order's is one that takes none; the others ask for the token.
+			refused := resp.StatusCode == http.StatusMethodNotAllowed || strings.Contains(path, "/report") && resp.StatusCode == http.StatusUnauthorized
+			if method == "POST" && !refused || method == "GET" && resp.StatusCode == http.StatusMethodNotAllowed {
 				tr.t.Errorf("%s %s: %s", method, path, resp.Status)
 			}
 		}
@@ -291,7 +298,7 @@ func (tr *trail) files(dirs ...string) {
 	tr.t.Helper()
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() || d.Name() == "graph.token" || d.Name() == "hook.secret" {
+			if err != nil || !d.Type().IsRegular() || d.Name() == "graph.token" || d.Name() == "hook.secret" || d.Name() == "console.token" {
 				return err
 			}
 			data, err := os.ReadFile(path)
@@ -401,10 +408,12 @@ func liveLong(t *testing.T, level string) {
 	admin := server.Client(t)
 	tokenFile := writeFile(t, tr.dir, "graph.token", func(w io.Writer) { _, _ = fmt.Fprintln(w, plantedToken) })
 	secretFile := writeFile(t, tr.dir, "hook.secret", func(w io.Writer) { _, _ = fmt.Fprintln(w, plantedHMAC) })
+	consoleFile := writeFile(t, tr.dir, "console.token", func(w io.Writer) { _, _ = fmt.Fprintln(w, plantedConsole) })
 	// Its first answers repeat what it was asked.
 	hook := startHook(t, "/"+plantedHook+"?sig="+plantedClient, 500, 302, 429)
 	tr.env = []string{
 		"ROLLCALL_NOTIFY_URL=" + hook.url, "ROLLCALL_NOTIFY_SECRET_FILE=" + secretFile,
+		"ROLLCALL_CONSOLE_TOKEN_FILE=" + consoleFile,
 		"TMPDIR=" + temp, "ROLLCALL_REDIS=unix://rollcall:" + url.QueryEscape(plantedRedis) + "@" + socket,
 		"ROLLCALL_TOKEN_FILE=" + tokenFile, "AZURE_CLIENT_SECRET=" + plantedClient, "AZURE_CLIENT_CERTIFICATE_PASSWORD=" + plantedPassword,
 	}
@@ -451,7 +460,7 @@ func liveLong(t *testing.T, level string) {
 	tr.run(0, "batch", "retry", st.Batch)
 	tr.run(4, "batch", "watch", st.Batch)
 	tr.shown(st.Batch)
-	tr.pages(at)
+	tr.pages(at, st.Batch)
 	tr.redis(admin)
 	e.mode.Store("throttle")
 	tr.run(0, "batch", "retry", st.Batch)
@@ -460,7 +469,7 @@ func liveLong(t *testing.T, level string) {
 		return err == nil && n > 0
 	})
 	tr.redis(admin)
-	tr.pages(at)
+	tr.pages(at, st.Batch)
 
 	// Redis goes, and comes back.
 	server.Kill()
@@ -468,7 +477,7 @@ func liveLong(t *testing.T, level string) {
 	tr.said("enqueue", []string{"without Redis"}, waiting.wait())
 	tr.run(1, "batch", "list")
 	redistest.Eventually(t, patience, "the worker misses Redis", func() bool { return strings.Contains(worker.err.String(), "Redis does not answer") })
-	tr.pages(at)
+	tr.pages(at, st.Batch)
 	server.Start()
 	redistest.Eventually(t, patience, "the worker has Redis again", func() bool { return strings.Contains(worker.err.String(), "Redis answers again") })
 
@@ -513,7 +522,7 @@ func liveLong(t *testing.T, level string) {
 	tr.run(0, "batch", "report")
 	tr.redis(admin)
 	ended, at := tr.worker()
-	tr.pages(at)
+	tr.pages(at, st.Batch)
 	ended.signal(syscall.SIGTERM)
 	tr.logged(ended)
 

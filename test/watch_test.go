@@ -145,7 +145,7 @@ func TestTerminalPause(t *testing.T) {
 	must(t, 0, dir, env, "enqueue", "roster.csv")
 	x := atTerminal(t, dir, env, "batch", "watch")
 	x.sees(`Graph asks to wait [1-4] s`)
-	x.sees(`failed: 1 rejected: .*HTTP 400`)
+	x.sees(`failed: 1 rejected \(HTTP 400`)
 	if _, err := x.file.WriteString("\x03"); err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ var parts = []struct {
 	{"limit", (*bench).limit},
 	{"first", (*bench).first},
 	{"views", (*bench).views},
+	{"console", (*bench).console},
 }
 
 // run makes the measurements, one after another: two at once would share the

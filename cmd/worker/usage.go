@@ -19,8 +19,9 @@ Usage: worker [flags]
                         --confirm=false accepted invites end as 'invited'
   --confirm-timeout T   who is not there by then has not answered (75s; Graph
                         rings for 60s: less can call 'declined' who still rings)
-  --http ADDR           /healthz /readyz /metrics and a list of batches;
-                        empty turns it off (127.0.0.1:9464)
+  --http ADDR           /healthz /readyz /metrics, and the console: batches,
+                        their rows, the fleet; empty turns it off
+                        (127.0.0.1:9464)
   --drain               exit 0 when no unfinished batch is left
   --notify-url URL      webhook that is sent a JSON summary of each batch that
                         finishes, until it is received; signed with the secret
@@ -36,7 +37,9 @@ is ROLLCALL_MAX_ATTEMPTS. A flag beats the environment.
 
 Credentials come from the environment or files only: AZURE_TENANT_ID,
 AZURE_CLIENT_ID, AZURE_CLIENT_SECRET (or a certificate, workload or managed
-identity), or ROLLCALL_TOKEN_FILE, a file with a ready token.
+identity), or ROLLCALL_TOKEN_FILE, a file with a ready token. The console shows
+rows and takes orders if ROLLCALL_CONSOLE_TOKEN_FILE names a file with a token for
+it; without one it shows counts.
 
 Exit status: 0 ended by a signal, or drained; 1 could not run; 2 usage; 130 ended by
 a signal before it was drained.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strconv"
@@ -31,17 +32,25 @@ const (
 func (c *Console) token() ([]byte, error) {
 	f, err := os.Open(c.file)
 	if err != nil {
-		return nil, fmt.Errorf("ROLLCALL_CONSOLE_TOKEN_FILE: %w", err)
+		return nil, unreadable(err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, mostToken))
 	err = errors.Join(err, f.Close())
 	if err != nil {
-		return nil, fmt.Errorf("ROLLCALL_CONSOLE_TOKEN_FILE: %w", err)
+		return nil, unreadable(err)
 	}
 	if text = bytes.TrimSpace(text); len(text) == 0 {
 		return nil, errors.New("ROLLCALL_CONSOLE_TOKEN_FILE: the file is empty; make a token with: openssl rand -hex 32")
 	}
 	return text, nil
+}
+
+// unreadable does not repeat the file's name, which may be the token in its place.
+func unreadable(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("ROLLCALL_CONSOLE_TOKEN_FILE must name a file with the console's token: %w", err)
 }
 
 // is compares a token with the console's, in a time that tells nothing.

@@ -341,7 +341,7 @@ func TestTrouble(t *testing.T) {
 		t.Errorf("%d\n%s", status, body)
 	}
 	for _, file := range []string{filepath.Join(t.TempDir(), "none"), t.TempDir()} {
-		if _, err := New(Config{Queue: s.q, TokenFile: file}); err == nil || !strings.Contains(err.Error(), "ROLLCALL_CONSOLE_TOKEN_FILE") {
+		if _, err := New(Config{Queue: s.q, TokenFile: file}); err == nil || !strings.Contains(err.Error(), "ROLLCALL_CONSOLE_TOKEN_FILE") || strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", file, err)
 		}
 	}

@@ -88,7 +88,7 @@ func (v sight) limit() string {
 	for _, s := range active[:min(len(active), 3)] {
 		text := "limit " + words.Rate(s.Rate) + " requests a second"
 		if s.Pause > 0 {
-			text = "Graph asks to wait " + words.Duration(s.Pause.Round(time.Second)) + "; then " + text
+			text = "Graph asks to wait " + words.Duration(max(s.Pause.Round(time.Second), time.Second)) + "; then " + text
 		}
 		if len(active) > 1 {
 			text = s.Scope[strings.LastIndexByte(s.Scope, '/')+1:] + ": " + text
@@ -110,7 +110,8 @@ func reasonText(r ledger.Reason) string {
 	if r.Row > 0 {
 		why = append(why, fmt.Sprint("first in row ", r.Row))
 	}
-	return fmt.Sprintf("%d %s: %s (%s)", r.Rows, r.Outcome, report.Advise(r.Outcome, r.Status, r.Code).What, strings.Join(why, ", "))
+	// What it means comes last: a narrow terminal cuts it.
+	return fmt.Sprintf("%d %s (%s): %s", r.Rows, r.Outcome, strings.Join(why, ", "), report.Advise(r.Outcome, r.Status, r.Code).What)
 }
 
 // bar draws how much is done.
