@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/heard"
 	"rollcall/internal/redistest"
 )
 
@@ -70,7 +71,7 @@ func TestExamples(t *testing.T) {
 			line = strings.ReplaceAll(line, "127.0.0.1:8089", "127.0.0.1:0")
 			// It serves until it is told to end.
 			cmd := shell(t, "exec "+line)
-			var out lockedBuffer
+			var out heard.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

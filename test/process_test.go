@@ -2,7 +2,6 @@ package test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,9 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"rollcall/internal/heard"
 )
 
 // longest bounds every process of a test, besides the time of a chaos run.
@@ -49,8 +49,8 @@ type process struct {
 	name   string
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
-	out    lockedBuffer
-	err    lockedBuffer
+	out    heard.Buffer
+	err    heard.Buffer
 	ended  chan struct{}
 }
 
@@ -130,24 +130,6 @@ func last(s string, n int) string {
 		return s
 	}
 	return "…" + s[len(s)-n:]
-}
-
-// lockedBuffer is a buffer that is read while a process writes to it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // writeFile writes a test's file and returns its path.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"rollcall/internal/heard"
 	"rollcall/internal/redistest"
 )
 
@@ -21,7 +22,7 @@ import (
 type terminal struct {
 	t      *testing.T
 	file   *os.File
-	out    lockedBuffer
+	out    heard.Buffer
 	ended  chan struct{}
 	frames []frame // what was shown, one after another; to be read when it has ended
 	status func() int

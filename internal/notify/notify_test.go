@@ -18,6 +18,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/heard"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 )
@@ -230,7 +231,7 @@ func TestNotices(t *testing.T) {
 					w.WriteHeader(http.StatusAccepted)
 				}
 			})
-			var log lockedBuffer
+			var log heard.Buffer
 			n := notifier(t, rdb, rc.URL, &log)
 			n.target.timeout = 200 * time.Millisecond
 			finished(t, rdb, "b")
@@ -254,7 +255,7 @@ func TestNotices(t *testing.T) {
 			rc := receive(t, nil)
 			addr := rc.Listener.Addr().String()
 			rc.Close()
-			var log lockedBuffer
+			var log heard.Buffer
 			n := notifier(t, rdb, "http://"+addr+"/hook/path", &log)
 			background(t, n)
 			finished(t, rdb, "b")
@@ -569,24 +570,6 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("after %d failures %s, want about %s", failures, d, want)
 		}
 	}
-}
-
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // listen has the receiver listen again at an address that it had.

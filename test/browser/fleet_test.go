@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"rollcall/internal/heard"
 	"rollcall/internal/redistest"
 )
 
@@ -48,24 +48,6 @@ type fleet struct {
 	dir     string
 	env     []string
 	console string // its URL
-}
-
-// output is what a process prints.
-type output struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 // startFleet starts all of it; withToken gives the console its token.
@@ -109,11 +91,11 @@ func (f *fleet) command(ctx context.Context, name string, args ...string) *exec.
 }
 
 // start starts a process that runs until the test ends.
-func (f *fleet) start(name string, args ...string) *output {
+func (f *fleet) start(name string, args ...string) *heard.Buffer {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := f.command(ctx, name, args...)
-	out := &output{}
+	out := &heard.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
@@ -129,7 +111,7 @@ func (f *fleet) start(name string, args ...string) *output {
 }
 
 // found waits until a process prints something, and gives its last group.
-func (f *fleet) found(out *output, pattern string) string {
+func (f *fleet) found(out *heard.Buffer, pattern string) string {
 	f.t.Helper()
 	re := regexp.MustCompile(pattern)
 	redistest.Eventually(f.t, 20*time.Second, pattern+" is printed", func() bool { return re.MatchString(out.String()) })

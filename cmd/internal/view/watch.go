@@ -137,7 +137,7 @@ func (s *screen) back() string {
 
 func (s *screen) end() {
 	if s.lines > 0 {
-		_, _ = s.file.WriteString(s.back()+"\x1b[J")
+		_, _ = s.file.WriteString(s.back() + "\x1b[J")
 		s.lines = 0
 	}
 }
