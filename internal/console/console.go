@@ -21,8 +21,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"rollcall/internal/chart"
 	"rollcall/internal/ledger"
+	"rollcall/internal/report"
 	"rollcall/internal/tasks"
 )
 
@@ -75,9 +75,9 @@ func New(cfg Config) (*Console, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /static/chart.css", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /static/page.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-		_, _ = w.Write([]byte(chart.Style))
+		_, _ = w.Write([]byte(report.Style))
 	})
 	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
 	mux.HandleFunc("GET /{$}", c.home)

@@ -305,7 +305,7 @@ func TestFilter(t *testing.T) {
 	s := open(t, redistest.Any(t), secret)
 	b := s.batch(300)
 	s.signIn()
-	rows := regexp.MustCompile(`<th scope="row" class="n"`)
+	rows := regexp.MustCompile(`<th role="rowheader" scope="row" class="n"`)
 	for query, want := range map[string]int{
 		"": 50, "from=290": 11, "from=900": 0, "outcome=failed": 2, "outcome=declined": 1, "outcome=pending&from=280": 21, "outcome=bad": 50,
 		"call=CALL-2&from=280": 20, "text=user-29": 11, "text=ann+%3Cb%3E7%3C": 1, "text=nobody": 0, "outcome=failed&text=user-2": 1,
@@ -325,7 +325,7 @@ func TestFilter(t *testing.T) {
 func TestTrouble(t *testing.T) {
 	server := redistest.StartServer(t)
 	s := open(t, server.Client(t), secret)
-	for path, want := range map[string]int{"/batch/nosuchbatch": 404, "/batch/%2e%2e": 404, "/nothing": 404, "/batch/nosuchbatch?live": 404, "/static/nothing": 404, "/static/console.css": 200, "/static/chart.css": 200} {
+	for path, want := range map[string]int{"/batch/nosuchbatch": 404, "/batch/%2e%2e": 404, "/nothing": 404, "/batch/nosuchbatch?live": 404, "/static/nothing": 404, "/static/console.css": 200, "/static/page.css": 200} {
 		if status, _ := s.get(path); status != want {
 			t.Errorf("%s: %d, want %d", path, status, want)
 		}

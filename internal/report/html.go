@@ -19,6 +19,12 @@ import (
 //go:embed report.html
 var pageText string
 
+//go:embed page.css
+var pageStyle string
+
+// Style is the style sheet of pages about batches, with their charts.
+var Style = chart.Style + pageStyle
+
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"count": words.Count, "duration": words.Duration, "time": clock, "prose": Prose,
 }).Parse(pageText))
@@ -69,7 +75,7 @@ func HTML(ctx context.Context, w io.Writer, l *ledger.Ledger, b ledger.Batch) er
 	failures = failures[:len(failures)-more]
 	return page.Execute(w, map[string]any{
 		"Status": st, "Done": st.Count(ledger.GroupDone), "Skipped": st.Count(ledger.GroupSkipped), "Failed": st.Failed(), "Took": st.FinishedAt.Sub(st.CreatedAt), "Now": st.CreatedAt.Add(course.Age),
-		"Outcomes": OutcomesOf(st), "Chart": CourseChart(st, course).SVG(), "Style": template.CSS(chart.Style), //nolint:gosec // a part of this program
+		"Outcomes": OutcomesOf(st), "Chart": CourseChart(st, course).SVG(), "Style": template.CSS(Style), //nolint:gosec // a part of this program
 		"Failures": failures, "More": int64(more),
 	})
 }
