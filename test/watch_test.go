@@ -113,8 +113,11 @@ func TestTerminal(t *testing.T) {
 		told++
 		told++
 		is := end.Sub(f.at).Seconds()
-		off := math.Abs(secondsOf(m[1])-is) / math.Max(is, 2)
-		if worst = max(worst, off); off > 0.4 { // 0.15 on a machine that does nothing else
+		off := math.Abs(secondsOf(m[1]) - is)
+		worst = max(worst, off/math.Max(is, 2))
+		// Within 15 % on a machine that does nothing else; a busy one is late with the
+		// last rows, and with the end.
+		if off > max(0.25*is, 3) {
 			t.Errorf("%s left is told, and it is %.1f s", m[1], is)
 		}
 	}
