@@ -98,7 +98,7 @@ func TestTerminal(t *testing.T) {
 	<-x.ended
 	end := time.Now()
 	all := x.out.String()
-	for _, want := range []string{`\[#+-+\] \d+ of 600 rows, 0 failed`, `\d+ rows a second, about \d+(\.\d)? s left`, `limit 40 requests a second`, `finished, 600 rows`} {
+	for _, want := range []string{`\[#+-+\] \d+ of 600 rows, 0 failed`, `\d+ rows a second, about \d+(\.\d)? s left`, `at most 40 requests a second`, `finished, 600 rows`} {
 		if !regexp.MustCompile(want).MatchString(all) {
 			t.Errorf("no %q is shown", want)
 		}

@@ -116,6 +116,9 @@ func arguments(fs *cli.FlagSet, a *app) (word, id string, err error) {
 			return "", "", cli.Usagef("--only goes with report and retry")
 		}
 	}
+	if word != "report" && fs.Given("format") {
+		return "", "", cli.Usagef("--format goes with report; the others take --output json")
+	}
 	if len(args) == 2 {
 		id = args[1]
 		if err := tasks.CheckBatchID(id); err != nil {
@@ -199,11 +202,9 @@ func (a *app) retry(ctx context.Context, st ledger.Status) error {
 }
 
 func (a *app) cancel(ctx context.Context, st ledger.Status) error {
-	if st.Pending == 0 {
-		a.c.Printf("every row has its outcome: there is nothing to cancel\n")
-		return a.show(st)
-	}
-	if err := a.q.Cancel(ctx, st.Batch); err != nil {
+	if err := a.q.Cancel(ctx, st.Batch); errors.Is(err, ledger.ErrFinished) {
+		a.c.Printf("%v\n", ledger.ErrFinished)
+	} else if err != nil {
 		return err
 	}
 	return a.again(ctx, st.ID)

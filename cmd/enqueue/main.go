@@ -153,6 +153,7 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 	case *s.local:
 		return s.runLocal(ctx, c, r)
 	}
+	s.tellUnused(c)
 	rdb, err := setup.Redis(ctx, c, s.fs, *s.redis)
 	if err != nil {
 		return err
@@ -162,6 +163,18 @@ func run(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	return s.enqueue(ctx, c, tasks.NewQueue(rdb), r, *s.wait)
+}
+
+// tellUnused says which flags do nothing here: they would seem to have worked.
+func (s *settings) tellUnused(c *cli.Command) {
+	if s.maxDeletes.NeedsRosters() { // then rosters are read here
+		return
+	}
+	for _, name := range s.worker.Names() {
+		if s.fs.Given(name) {
+			c.Printf("notice: --%s does nothing here: it goes with --local or --dry-run; give it to the workers\n", name)
+		}
+	}
 }
 
 // invalidOutput is the JSON of input that cannot be used.

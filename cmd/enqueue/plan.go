@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/tasks"
+	"rollcall/internal/words"
 )
 
 const (
@@ -31,6 +32,8 @@ type planned struct {
 	Calls      []call        `json:"calls"`
 	MoreCalls  int64         `json:"more_calls"`
 	Live       *looked       `json:"live,omitempty"`
+
+	whole bool // the batch is there, all of it
 }
 
 type requests struct {
@@ -133,7 +136,7 @@ func (s *settings) plan(ctx context.Context, c *cli.Command, r tasks.Request) er
 func (s *settings) planned(c *cli.Command, p *tasks.Plan, a *around) *planned {
 	out := &planned{Superseded: p.Superseded, Calls: []call{}}
 	if a.batch != nil {
-		out.State = &a.batch.State
+		out.State, out.whole = &a.batch.State, a.batch.Sealed
 	}
 	byTenant := map[string]tasks.Requests{}
 	var all tasks.Requests
@@ -191,14 +194,12 @@ func (s *settings) duration(byTenant map[string]tasks.Requests, fleet []ratelimi
 const (
 	byFlag  = "--rate"
 	byFleet = "fleet"
+	byNow   = "present rate" // Graph has refused nothing yet, and may take more
 )
 
-// limitOf is the limit that is known for a tenant: --rate, or what the workers have
-// found for it or, without its name, for the only one they know.
+// limitOf is the limit that is known for a tenant: what the workers have found for
+// it or, without its name, for the only one they know, and --rate if that is less.
 func (s *settings) limitOf(tenant string, fleet []ratelimit.State) *limit {
-	if rate := s.worker.Rate(); rate > 0 {
-		return &limit{Rate: rate, Source: byFlag}
-	}
 	var st *ratelimit.State
 	for i := range fleet { // the latest first
 		if scope := fleet[i].Scope; scope[strings.LastIndexByte(scope, '/')+1:] == tenant {
@@ -209,25 +210,36 @@ func (s *settings) limitOf(tenant string, fleet []ratelimit.State) *limit {
 	if st == nil && len(fleet) == 1 {
 		st = &fleet[0]
 	}
-	if st == nil {
+	flag := s.worker.Rate() // a ceiling: what was found below it stands
+	var l limit
+	if st != nil {
+		l = limit{Rate: st.Limit, Source: byFleet, pause: st.Pause}
+		if st.Ceiling > 0 && (l.Rate <= 0 || st.Ceiling < l.Rate) {
+			l.Rate = st.Ceiling
+		}
+	}
+	if flag > 0 && (l.Rate <= 0 || flag < l.Rate) {
+		l.Rate, l.Source = flag, byFlag
+	}
+	if l.Rate <= 0 && st != nil {
+		l.Rate, l.Source = st.Rate, byNow
+	}
+	if !(l.Rate > 0 && l.Rate <= math.MaxInt32) {
 		return nil
 	}
-	rate := st.Limit
-	if st.Ceiling > 0 && (rate <= 0 || st.Ceiling < rate) {
-		rate = st.Ceiling
-	}
-	if rate = cmp.Or(rate, st.Rate); !(rate > 0 && rate <= math.MaxInt32) {
-		return nil
-	}
-	return &limit{Rate: math.Round(100*rate) / 100, Source: byFleet, pause: st.Pause}
+	l.Rate = math.Round(100*l.Rate) / 100
+	return &l
 }
 
 // printPlan prints the plan for people.
 func (s *settings) printPlan(c *cli.Command, p *tasks.Plan, out *planned) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "would enqueue %s; nothing was enqueued\n", describe(p.Batch))
-	if out.State != nil {
+	switch {
+	case out.whole:
 		fmt.Fprintf(&b, "  the batch is already there (%s): enqueue would add nothing to what it has\n", *out.State)
+	case out.State != nil:
+		fmt.Fprintf(&b, "  the batch is already there (%s), and its enqueue was interrupted: this would complete it\n", *out.State)
 	}
 	if out.Superseded > 0 {
 		fmt.Fprintf(&b, "  superseded, as later rows are about the same participants: %d\n", out.Superseded)
@@ -236,8 +248,12 @@ func (s *settings) printPlan(c *cli.Command, p *tasks.Plan, out *planned) {
 	if out.Live != nil {
 		writeLive(&b, p, out.Live)
 	}
+	if out.whole {
+		c.Printf("%s", b.String())
+		return
+	}
 	r := out.Requests
-	fmt.Fprintf(&b, "  at least %d requests to Graph: %d invitations (of up to 5), %d removals, %d rosters", r.Total, r.Invitations, r.Removals, r.Rosters)
+	fmt.Fprintf(&b, "  at least %s to Graph: %s (of up to 5), %s, %s", words.Some(r.Total, "request"), words.Some(r.Invitations, "invitation"), words.Some(r.Removals, "removal"), words.Some(r.Rosters, "roster"))
 	if out.Live == nil {
 		b.WriteString("; fewer if some are where they are to be already: --live looks")
 	}
@@ -251,11 +267,14 @@ func writeTime(b *strings.Builder, out *planned) {
 		b.WriteString("  how long that takes is not known, as the limit is not: name one with --rate N (requests a second)\n")
 		return
 	}
-	source := out.Limit.Source
-	if source == byFleet {
+	source, least := out.Limit.Source, "at least"
+	switch source {
+	case byFleet:
 		source = "by what the workers have found"
+	case byNow:
+		source, least = "what workers send at present: Graph has refused nothing yet, and may take more", "about"
 	}
-	fmt.Fprintf(b, "  at %g requests a second (%s) that takes at least %s", out.Limit.Rate, source, roughly(*out.Seconds))
+	fmt.Fprintf(b, "  at %s requests a second (%s) that takes %s %s", words.Rate(out.Limit.Rate), source, least, roughly(*out.Seconds))
 	if out.Limit.pause > 0 {
 		fmt.Fprintf(b, ", of which Graph has asked the workers to wait %s", roughly(out.Limit.pause.Seconds()))
 	}
@@ -263,12 +282,11 @@ func writeTime(b *strings.Builder, out *planned) {
 }
 
 // roughly is a time for people.
-func roughly(seconds float64) time.Duration {
-	d := time.Duration(seconds * float64(time.Second))
-	if d < 10*time.Second {
-		return d.Round(100 * time.Millisecond)
+func roughly(seconds float64) string {
+	if seconds < 0.05 {
+		return "a moment"
 	}
-	return d.Round(time.Second)
+	return words.Duration(time.Duration(seconds * float64(time.Second)))
 }
 
 func writeCalls(b *strings.Builder, p *tasks.Plan, out *planned) {
@@ -302,7 +320,7 @@ func writeCalls(b *strings.Builder, p *tasks.Plan, out *planned) {
 	}
 	_ = w.Flush() // into memory
 	if n := p.Batch.Totals.Calls - int64(len(shown)); n > 0 {
-		fmt.Fprintf(b, "  and %d more calls\n", n)
+		fmt.Fprintf(b, "  and %s\n", words.Some(n, "more call"))
 	}
 }
 
@@ -323,7 +341,7 @@ func writeLive(b *strings.Builder, p *tasks.Plan, l *looked) {
 	if l.Unknown == 0 {
 		return
 	}
-	fmt.Fprintf(b, "  what cannot be known: %d calls may have more participants than Graph shows, %d rosters cannot be read\n", l.Calls.Cut, l.Calls.Unreadable)
+	fmt.Fprintf(b, "  what cannot be known: %s may have more participants than Graph shows, %s cannot be read\n", words.Some(l.Calls.Cut, "call"), words.Some(l.Calls.Unreadable, "roster"))
 	unsure := p.Unsure(shownCalls)
 	for _, k := range unsure {
 		fmt.Fprintf(b, "    call %s: %s\n", k.Call, k.Live.Doubt())

@@ -44,7 +44,9 @@ func (e *embedded) close() error {
 func (s *settings) graphConfig(ctx context.Context, c *cli.Command, rdb redis.UniversalClient, r tasks.Request) (cfg tasks.WorkerConfig, done func(), err error) {
 	log := s.worker.Logger(c)
 	if !*s.simulate {
-		cfg, err = s.worker.Config(ctx, c, rdb, *s.tenantID, log)
+		if cfg, err = s.worker.Config(ctx, c, rdb, *s.tenantID, log); err != nil && !*s.local {
+			err = fmt.Errorf("the rosters cannot be read, as --live and a share as --max-deletes want: %w", err)
+		}
 		return cfg, func() {}, err
 	}
 	sim, err := setup.StartSimulator(ctx, r.Input, r.Options)

@@ -41,8 +41,7 @@ var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true
 // machine's: a web page whose name somebody's DNS suddenly leads here would be
 // allowed to read what it gets.
 func (p *pages) guard(at net.Addr, next http.Handler) http.Handler {
-	tcp, _ := at.(*net.TCPAddr)
-	local := tcp != nil && tcp.IP.IsLoopback()
+	local := isLoopback(at)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -60,6 +59,11 @@ func (p *pages) guard(at net.Addr, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+func isLoopback(at net.Addr) bool {
+	tcp, ok := at.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 // known tells whether a host is surely meant for this worker: an address, which

@@ -87,6 +87,9 @@ func run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if listener != nil && c.Env(consoleToken) != "" && !isLoopback(listener.Addr()) {
+		log.Warn("the console's token crosses the network in clear, unless a proxy with TLS is in front of --http or nobody else is on that network")
+	}
 	pages := &pages{address: *httpAddr, ready: w.Ready, metrics: reg, console: web}
 	if notices == nil {
 		_, err := runWorker(ctx, w, *drain, listener, pages)

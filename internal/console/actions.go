@@ -80,7 +80,7 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	c.log.Info("the console changes a batch", "action", q.Action, "batch", st.ID, "only", q.Only)
+	c.log.Info("the console changes a batch", "action", q.Action, "batch", st.ID, "rows", q.Rows)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), actTime)
 	type result struct {
 		n   int64
@@ -99,6 +99,9 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) {
 	select {
 	case got := <-done:
 		switch {
+		case errors.Is(got.err, ledger.ErrFinished):
+			c.fail(w, r, http.StatusConflict, "Every row has its outcome: there is nothing to cancel.")
+			return
 		case errors.Is(got.err, tasks.ErrUnderWay):
 			c.fail(w, r, http.StatusConflict, "Rows of the cancelled batch are still under way: try again in a moment.")
 			return

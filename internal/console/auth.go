@@ -24,7 +24,7 @@ const (
 	shortToken = 16
 	// mostToken caps what is read of the token's file, in bytes.
 	mostToken = 4 << 10
-	// Tries to sign in, of all visitors together: nobody guesses a token with these.
+	// Failed tries to sign in, of all visitors together: nobody guesses a token so.
 	loginsPerSecond, loginsAtOnce = 1, 5
 )
 
@@ -121,12 +121,13 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	to := back(r.PostFormValue("back"))
-	if !c.logins.Allow() {
+	if c.logins.Tokens() < 1 {
 		w.Header().Set("Retry-After", "2")
 		c.fail(w, r, http.StatusTooManyRequests, "Too many tries to sign in: wait a few seconds.")
 		return
 	}
 	if !c.is(strings.TrimSpace(r.PostFormValue("token"))) {
+		c.logins.Allow() // what is wrong counts
 		c.render(w, r, "login", frame{Title: "Sign in", Status: http.StatusUnauthorized, Said: "That is not the console's token.", Page: to})
 		return
 	}

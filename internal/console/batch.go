@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,11 +112,10 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	types := map[string]string{"csv": "text/csv; charset=utf-8", "json": "application/json", "html": "text/html; charset=utf-8"}
-	if types[format] == "" {
-		format = "csv"
-	}
-	if only != "failed" {
-		only = "all"
+	format, only = cmp.Or(format, "csv"), cmp.Or(only, "all")
+	if types[format] == "" || !slices.Contains(report.Only(), only) {
+		c.fail(w, r, http.StatusBadRequest, "There are reports as csv, json and html, of done, skipped, failed, pending or all rows.")
+		return
 	}
 	// A large one takes its time on a slow line.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Hour))

@@ -79,7 +79,7 @@ func New(cfg Config) (*Console, error) {
 		w.Header().Set("Content-Type", "text/css; charset=utf-8")
 		_, _ = w.Write([]byte(report.Style))
 	})
-	mux.Handle("GET /static/", http.StripPrefix("/static/", http.FileServerFS(static)))
+	mux.Handle("GET /static/{file}", http.StripPrefix("/static/", http.FileServerFS(static)))
 	mux.HandleFunc("GET /{$}", c.home)
 	mux.HandleFunc("GET /fleet", c.fleet)
 	mux.HandleFunc("GET /login", c.loginPage)

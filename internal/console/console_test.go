@@ -291,6 +291,9 @@ func TestOrders(t *testing.T) {
 		if st, err := s.q.Ledger.Status(t.Context(), b.ID); err != nil || st.State != ledger.Stopped || st.Outcomes[ledger.Cancelled] != 299 {
 			t.Errorf("%+v, %v", st, err)
 		}
+		if status, _ := do("cancel", url.Values{}); status != http.StatusConflict {
+			t.Errorf("cancel of what has ended: %d", status)
+		}
 		if status, _ := do("retry", url.Values{"only": {"done"}}); status != http.StatusBadRequest {
 			t.Errorf("retry of what is done: %d", status)
 		}
@@ -307,7 +310,7 @@ func TestFilter(t *testing.T) {
 	s.signIn()
 	rows := regexp.MustCompile(`<th role="rowheader" scope="row" class="n"`)
 	for query, want := range map[string]int{
-		"": 50, "from=290": 11, "from=900": 0, "outcome=failed": 2, "outcome=declined": 1, "outcome=pending&from=280": 21, "outcome=bad": 50,
+		"": 50, "from=290": 11, "from=900": 1, "outcome=failed": 2, "outcome=declined": 1, "outcome=pending&from=280": 21, "outcome=bad": 50,
 		"call=CALL-2&from=280": 20, "text=user-29": 11, "text=ann+%3Cb%3E7%3C": 1, "text=nobody": 0, "outcome=failed&text=user-2": 1,
 	} {
 		status, body := s.get("/batch/" + b.ID + "?" + query)

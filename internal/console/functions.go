@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/ledger"
 	"rollcall/internal/report"
 	"rollcall/internal/words"
 )
@@ -16,6 +17,7 @@ var functions = template.FuncMap{
 	"duration": words.Duration,
 	"prose":    report.Prose,
 	"bar":      bar,
+	"graph":    graphSaid,
 	"rate":     words.Rate,
 	"per": func(part, whole int64) string {
 		return fmt.Sprintf("%.0f %%", 100*float64(part)/float64(max(whole, 1)))
@@ -28,6 +30,21 @@ var functions = template.FuncMap{
 	"mark": func(group string) string {
 		return map[string]string{"done": "✓", "skipped": "–", "failed": "✗", "pending": "…"}[group]
 	},
+}
+
+// graphSaid is what a row's last answer of Graph is known by.
+func graphSaid(r ledger.Row) string {
+	var parts []string
+	if r.Status != 0 {
+		parts = append(parts, fmt.Sprint("HTTP ", r.Status))
+	}
+	if r.Code != "" {
+		parts = append(parts, "code "+r.Code)
+	}
+	if r.RequestID != "" {
+		parts = append(parts, "request-id "+r.RequestID)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // bar draws how much of a batch is done, skipped and failed.

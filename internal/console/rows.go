@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"rollcall/internal/ledger"
@@ -28,6 +29,7 @@ type rowsPage struct {
 	Choices    []choice
 	Rows       []row
 	From, Last int64  // the rows that were looked through
+	First      string // where the search begins
 	Next       string // where to go on, if that is not the end
 	Filtered   bool
 }
@@ -36,7 +38,7 @@ type choice struct{ Value, Name string }
 
 type row struct {
 	report.Entry
-	Source, Action, Call, Who string
+	Source, Action, Call string
 }
 
 // chosen turns a word into what takes its outcomes: a group's name or an outcome's.
@@ -56,7 +58,7 @@ func chosen(word string) func(ledger.Outcome) bool {
 func (c *Console) rows(ctx context.Context, b ledger.Batch, q url.Values) (rowsPage, error) {
 	p := rowsPage{Batch: b.ID, Outcome: q.Get("outcome"), Call: clip(q.Get("call")), Text: clip(q.Get("text")), From: 1}
 	if n, err := strconv.ParseInt(q.Get("from"), 10, 64); err == nil && n > 1 {
-		p.From = min(n, b.Rows+1)
+		p.From = min(n, max(b.Rows, 1))
 	}
 	f := report.Filter{Outcome: chosen(p.Outcome), Call: p.Call, Text: p.Text, From: p.From, Until: time.Now().Add(pageTime)}
 	if f.Outcome == nil {
@@ -65,7 +67,7 @@ func (c *Console) rows(ctx context.Context, b ledger.Batch, q url.Values) (rowsP
 	p.Filtered = p.Outcome != "" || p.Call != "" || p.Text != ""
 	next, err := report.Rows(ctx, c.ledger, b, f, func(e report.Entry) error {
 		change := e.Change()
-		r := row{Entry: e, Action: change.Action.String(), Call: change.CallID, Who: report.Who(e)}
+		r := row{Entry: e, Action: change.Action.String(), Call: change.CallID}
 		if e.Stored {
 			r.Source = e.File.Name + ":" + strconv.Itoa(e.Line)
 		}
@@ -78,13 +80,15 @@ func (c *Console) rows(ctx context.Context, b ledger.Batch, q url.Values) (rowsP
 		return p, err
 	}
 	p.Last = next - 1
-	if next <= b.Rows {
-		v := url.Values{"from": {strconv.FormatInt(next, 10)}}
-		for name, value := range map[string]string{"outcome": p.Outcome, "call": p.Call, "text": p.Text} {
-			if value != "" {
-				v.Set(name, value)
-			}
+	v := url.Values{}
+	for name, value := range map[string]string{"outcome": p.Outcome, "call": p.Call, "text": p.Text} {
+		if value != "" {
+			v.Set(name, value)
 		}
+	}
+	p.First = "/batch/" + b.ID + "?" + v.Encode() + "#rows"
+	if next <= b.Rows {
+		v.Set("from", strconv.FormatInt(next, 10))
 		p.Next = "/batch/" + b.ID + "?" + v.Encode() + "#rows"
 	}
 	p.Choices = choices()
@@ -103,4 +107,4 @@ func choices() []choice {
 	return all
 }
 
-func clip(s string) string { return s[:min(len(s), mostText)] }
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), mostText)], "") }

@@ -132,9 +132,23 @@ func (l *Ledger) Seal(ctx context.Context, b Batch, t Totals) error {
 		"tasks", t.Tasks, "invites", t.Invites, "deletes", t.Deletes, "calls", t.Calls)
 }
 
+// ErrFinished means that every row of the batch has its outcome.
+var ErrFinished = errors.New("every row has its outcome: there is nothing to cancel")
+
 // Cancel notes that no row of the batch shall be sent any more. Rows get their
-// outcome when they are next begun.
-func (l *Ledger) Cancel(ctx context.Context, b Batch) error { return l.mark(ctx, b, "cancelled", 1) }
+// outcome when they are next begun. It returns ErrFinished if none is pending.
+func (l *Ledger) Cancel(ctx context.Context, b Batch) error {
+	n, err := cancelScript.Run(ctx, l.rdb, []string{metaKey(b.ID), countsKey(b.ID)}).Int()
+	switch {
+	case err != nil:
+		return wrap(err)
+	case n == 0:
+		return fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
+	case n == 2:
+		return fmt.Errorf("batch %s: %w", b.ID, ErrFinished)
+	}
+	return nil
+}
 
 // mark sets fields of a batch, and makes none of one that is gone.
 func (l *Ledger) mark(ctx context.Context, b Batch, fields ...any) error {

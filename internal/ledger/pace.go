@@ -7,6 +7,7 @@ type Pace struct {
 	Rate  float64       // rows a second of late
 	Left  time.Duration // until it is finished, if it goes on like that
 	Known bool          // whether enough has happened to tell the time left
+	Quiet time.Duration // for how long nothing has come, if that is longer than usual
 }
 
 const (
@@ -33,7 +34,7 @@ func PaceOf(c Course, pending int64) Pace {
 	}
 	p.Rate, _ = c.rate(min(max(paceNow, least), c.Age/2))
 	rate, end := c.rate(min(max(paceAll, least), time.Duration(paceShare*float64(c.Age))))
-	if rate > 0 {
+	if p.Quiet = c.quiet(); rate > 0 && p.Quiet == 0 {
 		p.Known = true
 		left := float64(pending)/rate*float64(time.Second) - float64(c.Age-end)
 		p.Left = max(time.Duration(min(left, float64(maxLeft))), 0)
@@ -58,8 +59,7 @@ func (c Course) rate(last time.Duration) (rate float64, end time.Duration) {
 		return 0, c.Age
 	}
 	begin, end := some[0].To, min(some[len(some)-1].To, c.Age)
-	gap := (end - begin) / time.Duration(len(some)-1)
-	if c.Age-end > max(paceQuiet, paceGaps*gap) {
+	if c.Age-end > max(paceQuiet, paceGaps*(end-begin)/time.Duration(len(some)-1)) {
 		end = c.Age
 	}
 	if end <= begin {
@@ -70,4 +70,24 @@ func (c Course) rate(last time.Duration) (rate float64, end time.Duration) {
 		n += s.came()
 	}
 	return float64(n) / (end - begin).Seconds(), end
+}
+
+// quiet is for how long nothing has come, if that is much longer than it usually
+// was between outcomes: the last rows are waited for, and nobody knows for how long.
+func (c Course) quiet() time.Duration {
+	var last, before time.Duration
+	longest := paceQuiet
+	for _, s := range c.Spans {
+		if s.came() == 0 {
+			continue
+		}
+		if before > 0 {
+			longest = max(longest, s.To-before)
+		}
+		before, last = s.To, min(s.To, c.Age)
+	}
+	if since := c.Age - last; before > 0 && since > paceGaps*longest/2 {
+		return since
+	}
+	return 0
 }

@@ -77,6 +77,16 @@ func TestPace(t *testing.T) {
 	if p := PaceOf(course(time.Minute, []time.Duration{time.Second}), 10); p.Known {
 		t.Errorf("after one outcome: %+v", p)
 	}
+	// The last rows are those who do not answer: nothing is known of them.
+	late := course(100*time.Second, func() (at []time.Duration) {
+		for i := range 1000 {
+			at = append(at, time.Duration(i)*40*time.Millisecond)
+		}
+		return at
+	}())
+	if p := PaceOf(late, 14); p.Known || p.Quiet < 59*time.Second {
+		t.Errorf("a minute after the last but 14: %+v", p)
+	}
 	// It has stopped: less and less is to be expected.
 	at := []time.Duration{}
 	for i := range 100 {

@@ -49,6 +49,9 @@ var settleLua string
 //go:embed scripts/reopen.lua
 var reopenLua string
 
+//go:embed scripts/cancel.lua
+var cancelLua string
+
 //go:embed scripts/mark.lua
 var markLua string
 
@@ -77,6 +80,7 @@ var (
 	inspectScript = redis.NewScript(inspectLua)
 	settleScript  = redis.NewScript(accountLua + settleLua)
 	reopenScript  = redis.NewScript(accountLua + reopenLua)
+	cancelScript  = redis.NewScript(cancelLua)
 	markScript    = redis.NewScript(markLua)
 
 	finishedScript = redis.NewScript(finishedLua)

@@ -50,7 +50,10 @@ func States(ctx context.Context, rdb redis.UniversalClient) ([]State, error) {
 		f, l := fields{all: told[i].Val()}, fields{all: limits[i].Val()}
 		st := State{Scope: scope, Rate: f.orZero(0), Ceiling: f.orZero(1), Seen: time.UnixMilli(int64(s.Score))}
 		st.Age = max(now.Sub(st.Seen), 0)
-		st.Limit = parse(l.text(2), st.Ceiling).Climb.High
+		// A rate that has left the limit behind shows that it is another by now.
+		if st.Limit = parse(l.text(2), st.Ceiling).Climb.High; st.Rate > risen*st.Limit {
+			st.Limit = 0
+		}
 		if us := float64(now.UnixMicro()); l.orZero(0) <= us+1e6 {
 			st.Pause = time.Duration(max(l.orZero(1)-us, 0)) * time.Microsecond
 		}
@@ -58,6 +61,9 @@ func States(ctx context.Context, rdb redis.UniversalClient) ([]State, error) {
 	}
 	return states, nil
 }
+
+// risen is from how many times the limit on it is held for gone.
+const risen = 1.5
 
 // mostScopes is how many scopes are told of.
 const mostScopes = 100

@@ -49,10 +49,6 @@ var meanings = map[ledger.Outcome]Advice{
 	ledger.Expired:        {"not applied before the batch's deadline (--expire)", "If it is still wanted, run `batch retry --only expired BATCH`, and see why it took so long: no worker, a pause, a low limit."},
 	ledger.Cancelled:      {"the batch was cancelled before it was their turn", "If it is still wanted, run `batch retry --only cancelled BATCH`."},
 	ledger.CallEnded:      {"Graph does not know the call: it has ended, or its id is wrong", "Check the call's id if the call is going on; otherwise nothing."},
-	ledger.Unresolved: {
-		"it could not be found out: Graph shows 100 people of a call and stops, or its answer to an invitation was lost",
-		"Deletes: name their participant_id instead of the user or phone, or run `batch retry BATCH` when at most 100 are in the call. Invites: see whether they are there; a retry may ring them again.",
-	},
 }
 
 // Advise tells what the outcome of a row means whose last answer of Graph had that
@@ -64,6 +60,8 @@ func Advise(o ledger.Outcome, status int, code string) Advice {
 	switch o {
 	case ledger.Declined:
 		return declined(code)
+	case ledger.Unresolved:
+		return unresolved(status)
 	case ledger.Rejected:
 		return rejected(status)
 	default: // exhausted
@@ -81,6 +79,22 @@ func declined(code string) Advice {
 	return Advice{
 		"Graph took the invitation, and then it failed: they refused or are busy, cannot be reached, or a policy forbids to ring them",
 		"The details have Graph's reason. If it is their own doing, ask them; if it is a number or id, check it; if it is a policy, ask the tenant's admin (calling policy, licence for phone numbers). Then `batch retry BATCH`.",
+	}
+}
+
+func unresolved(status int) Advice {
+	switch {
+	case status == http.StatusForbidden:
+		return Advice{
+			"Graph does not let the app read who is in the call, so it could not be found out",
+			"The app needs Calls.JoinGroupCall.All or Calls.InitiateGroupCall.All with an admin's consent in the call's tenant. Then " + lower(doRetry),
+		}
+	case status >= http.StatusBadRequest && status != http.StatusNotFound:
+		return Advice{"Graph could not say who is in the call (" + http.StatusText(status) + "), so it could not be found out", doRetry}
+	}
+	return Advice{
+		"it could not be found out: Graph shows 100 people of a call and stops, or its answer to an invitation was lost",
+		"Deletes: name their participant_id instead of the user or phone, or run `batch retry BATCH` when at most 100 are in the call. Invites: see whether they are there; a retry may ring them again.",
 	}
 }
 

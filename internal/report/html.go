@@ -50,9 +50,9 @@ type failure struct {
 
 // line is a row as the page shows it.
 type line struct {
-	N                       int64
-	Source, Call, Who, What string
-	Action                  string
+	N                              int64
+	Source, Action, Call, What, ID string // ID is Graph's request-id
+	Who                            Who
 }
 
 // HTML writes a page for people about a batch, in one file: how it went, and the
@@ -143,19 +143,18 @@ func failuresOf(ctx context.Context, l *ledger.Ledger, b ledger.Batch) ([]*failu
 
 func lineOf(e Entry) line {
 	c := e.Change()
-	l := line{N: e.N, Call: c.CallID, Action: c.Action.String(), What: e.Row.Detail, Who: Who(e)}
+	l := line{N: e.N, Call: c.CallID, Action: c.Action.String(), What: e.Row.Detail, ID: e.Row.RequestID, Who: e.Who()}
 	if e.Stored {
 		l.Source = fmt.Sprintf("%s:%d", e.File.Name, e.Line)
 	}
 	return l
 }
 
-// Who names whom a row is about: the name if it has one, then the id.
-func Who(e Entry) string {
+// Who is whom a row is about: the name, if the file has one, and the id.
+type Who struct{ Name, ID string }
+
+// Who tells whom the row is about.
+func (e Entry) Who() Who {
 	c := e.Change()
-	id := cmp.Or(c.ID, c.ParticipantID)
-	if name := strings.TrimSpace(c.DisplayName); name != "" {
-		return name + " (" + id + ")"
-	}
-	return id
+	return Who{strings.TrimSpace(c.DisplayName), cmp.Or(c.ID, c.ParticipantID)}
 }

@@ -19,7 +19,7 @@ const (
 	// fleetEvery is how often a worker tells of itself, and fleetLife for how long
 	// it is held for alive after that.
 	fleetEvery = 2 * time.Second
-	fleetLife  = 15 * time.Second
+	fleetLife  = 10 * time.Second
 
 	keyWorkers = "rollcall:workers" // sorted set: worker by when it last told of itself, in ms
 )

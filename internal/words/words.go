@@ -35,6 +35,14 @@ func Duration(d time.Duration) string {
 	return two(d/day, "d", d%day/time.Hour, "h")
 }
 
+// Some is so many of what the word is for one of.
+func Some(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(n, 10) + " " + one + "s"
+}
+
 // Rate is a number a second.
 func Rate(v float64) string {
 	if v >= 99.5 {

@@ -19,6 +19,9 @@ func TestWords(t *testing.T) {
 			t.Errorf("%d is %q, want %q", n, got, want)
 		}
 	}
+	if Some(1, "call") != "1 call" || Some(0, "call") != "0 calls" || Some(2, "more call") != "2 more calls" {
+		t.Error("words for some")
+	}
 	for v, want := range map[float64]string{0: "0", 0.05: "0.05", 2.345: "2.3", 98: "98", 99.7: "100", 1520.4: "1,520"} {
 		if got := Rate(v); got != want {
 			t.Errorf("%g is %q, want %q", v, got, want)

@@ -48,6 +48,11 @@ func NewWorkerFlags(fs *cli.FlagSet) *WorkerFlags {
 	}
 }
 
+// Names are the flags that say how a worker works.
+func (f *WorkerFlags) Names() []string {
+	return []string{"graph-url", "cloud", "concurrency", "max-attempts", "rate", "confirm", "confirm-timeout", "shutdown-timeout"}
+}
+
 // Check makes sure of the values that can be wrong by themselves.
 func (f *WorkerFlags) Check() error {
 	if _, err := graph.ParseCloud(*f.cloud); err != nil {

@@ -68,6 +68,8 @@ func (v sight) counts() string {
 func (v sight) speed() string {
 	text := words.Rate(v.pace.Rate) + " rows a second"
 	switch {
+	case v.pace.Quiet > 0 && len(v.fleet.Workers) > 0:
+		text = "nothing came for " + words.Duration(v.pace.Quiet.Round(time.Second)) + ": waiting for Graph, or for people who do not answer"
 	case v.pace.Known:
 		text += ", about " + words.Duration(v.pace.Left) + " left"
 	case len(v.fleet.Workers) == 0:
@@ -86,7 +88,7 @@ func (v sight) limit() string {
 	var parts []string
 	active := v.fleet.Active()
 	for _, s := range active[:min(len(active), 3)] {
-		text := "limit " + words.Rate(s.Rate) + " requests a second"
+		text := "at most " + words.Rate(s.Rate) + " requests a second"
 		if s.Pause > 0 {
 			text = "Graph asks to wait " + words.Duration(max(s.Pause.Round(time.Second), time.Second)) + "; then " + text
 		}

@@ -31,6 +31,10 @@ func Watch(ctx context.Context, c *cli.Command, q *tasks.Queue, batch, afterward
 	away := false
 	for wait := pollFirst; ; wait = min(wait*3/2, pollMost) {
 		st, err := q.Ledger.Status(ctx, batch)
+		if err == nil && away {
+			away = false
+			c.Printf("Redis answers again\n")
+		}
 		if err == nil && st.Pending > 0 && show.due() {
 			var v sight
 			if v, err = look(ctx, q, st); err == nil {
@@ -52,10 +56,6 @@ func Watch(ctx context.Context, c *cli.Command, q *tasks.Queue, batch, afterward
 			show.end()
 			c.Printf("Redis does not answer; waiting for it: %v\n", err)
 		case err == nil:
-			if away {
-				away = false
-				c.Printf("Redis answers again\n")
-			}
 			if st.Pending == 0 {
 				return st, nil
 			}
