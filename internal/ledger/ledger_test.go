@@ -113,6 +113,7 @@ func TestLedger(t *testing.T) {
 		"many in one call":        testManyInOneCall,
 		"the same every day":      testSameAgainAndAgain,
 		"made anew":               testMadeAnew,
+		"made again":              testMadeAgain,
 		"script cache is emptied": testScriptFlush,
 		"account":                 testAccount,
 		"buckets from a row":      testBucketsFrom,
@@ -661,6 +662,22 @@ func testMadeAnew(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 	_, now := begin(t, l, anew, ref(1, "p"), ref(2, "q"))
 	wantStandings(t, now, Ready, Ready)
+}
+
+// testMadeAgain: a batch that is made again once the old one has expired knows nothing
+// of it, however late the old one's outcomes came.
+func testMadeAgain(t *testing.T, rdb *redis.Client, l *Ledger) {
+	old := batch(t, l, "b", 2)
+	rdb.PExpire(t.Context(), metaKey("b"), time.Second) // most of its life is over
+	some := []Settlement{{N: 1, Row: Row{Outcome: Removed, At: old.CreatedAt}}, {N: 2, Row: Row{Outcome: Rejected, At: old.CreatedAt}}}
+	if _, _, err := l.settle(t.Context(), old, some); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Eventually(t, 10*time.Second, "the batch has expired", func() bool { return rdb.Exists(t.Context(), metaKey("b")).Val() == 0 })
+	b := batch(t, l, "b", 2)
+	if st := status(t, l, b); st.Pending != 2 || rows(t, l, b)[0].Outcome != Pending {
+		t.Errorf("made again, it has %+v", st)
+	}
 }
 
 func testSequence(t *testing.T, _ *redis.Client, l *Ledger) {

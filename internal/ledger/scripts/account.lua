@@ -41,9 +41,12 @@ local function span(ms)
   return 1320 + math.floor((ms - 6000000) / 60000)
 end
 
--- expire: gives a key its life if it has none.
+-- expire: gives a key its life if it has none: what is left of the batch's. If it were there for longer, a batch that is
+-- made again would find outcomes of the old one.
 local function expire(key, life)
-  if redis.call('TTL', key) < 0 then redis.call('EXPIRE', key, life) end
+  if redis.call('TTL', key) >= 0 then return end
+  local left = redis.call('PTTL', KEYS[1])
+  redis.call('PEXPIRE', key, left > 0 and left or 1000 * life)
 end
 
 -- added: notes outcomes of the present span, by letter; negative ones were taken back.

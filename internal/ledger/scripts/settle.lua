@@ -66,7 +66,7 @@ if done > 0 then
     expire(KEYS[5], ARGV[1])
   end
   local all = redis.call('HINCRBY', KEYS[2], 'done', done)
-  if all == done then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
+  if all == done then expire(KEYS[2], ARGV[1]) end
   if all >= tonumber(total) then
     local t = redis.call('TIME')
     redis.call('HSET', KEYS[1], 'finished', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)))
