@@ -159,11 +159,20 @@ func (l *Ledger) examples(ctx context.Context, b Batch, reasons []Reason) error 
 		if err != nil {
 			return err
 		}
-		if row.Outcome != r.Outcome { // it has been retried
+		if !r.of(row) { // it has been retried
 			r.Row = 0
 			continue
 		}
 		r.Detail = row.Detail
 	}
 	return nil
+}
+
+// of tells whether a row failed for this reason.
+func (r Reason) of(row Row) bool {
+	if row.Outcome != r.Outcome {
+		return false
+	}
+	others := r.Status == 0 && r.Code == "and others"
+	return others || row.Status == r.Status && (row.Code == r.Code || r.Code == "") // account.lua leaves a GUID out
 }

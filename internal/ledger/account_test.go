@@ -220,3 +220,31 @@ func testManyReasons(t *testing.T, _ *redis.Client, l *Ledger) {
 		t.Errorf("reasons for %d rows after a retry", s)
 	}
 }
+
+// testAnotherReason: a row that was retried and then failed of something else is no
+// example of what it failed of before.
+func testAnotherReason(t *testing.T, _ *redis.Client, l *Ledger) {
+	b := batch(t, l, "b", 70)
+	fail := func(n int64, status int, detail string) {
+		r := Row{Outcome: Rejected, Status: status, Code: fmt.Sprint("code ", status), Detail: detail, At: b.CreatedAt}
+		if _, _, err := l.settle(t.Context(), b, []Settlement{{N: n, Row: r}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fail(1, 403, "forbidden")
+	fail(70, 403, "forbidden")
+	// A retry is under way, which has not come to row 70 yet.
+	if _, err := l.reopenSome(t.Context(), b, 0, 1, b.Deadline.UnixMilli(), []byte{Rejected.letter()}); err != nil {
+		t.Fatal(err)
+	}
+	fail(1, 400, "malformed")
+	reasons, err := l.Reasons(t.Context(), b)
+	if err != nil || len(reasons) != 2 {
+		t.Fatal(reasons, err)
+	}
+	for _, r := range reasons {
+		if r.Status == 403 && (r.Row != 0 || r.Detail != "") || r.Status == 400 && (r.Row != 1 || r.Detail != "malformed") {
+			t.Errorf("%+v", r)
+		}
+	}
+}

@@ -119,6 +119,7 @@ func TestLedger(t *testing.T) {
 		"buckets from a row":      testBucketsFrom,
 		"late spans":              testLateSpans,
 		"many reasons":            testManyReasons,
+		"another reason":          testAnotherReason,
 	})
 }
 
