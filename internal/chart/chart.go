@@ -131,9 +131,11 @@ func (c Chart) thin() Chart {
 		last := -1
 		for _, i := range keep {
 			v := s.Y[i]
-			if s.Kind == Band { // none may be lost
+			if s.Kind != Line { // none may be lost
 				for j := last + 1; j <= i; j++ {
-					v = max(v, s.Y[j])
+					if math.IsNaN(v) || s.Y[j] > v {
+						v = s.Y[j]
+					}
 				}
 				last = i
 			}

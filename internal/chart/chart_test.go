@@ -103,3 +103,15 @@ func TestNiceStep(t *testing.T) {
 		}
 	}
 }
+
+// TestThinPeak: a moment of work in a long quiet time is drawn.
+func TestThinPeak(t *testing.T) {
+	const n = 720
+	for at := 300; at < 304; at++ {
+		y := make([]float64, n)
+		y[at] = 100
+		if _, text := elements(t, string(Chart{ID: "a", X: seconds(n), Series: []Series{{Class: "c-sent", Y: y}}}.SVG())); !strings.Contains(text, "|100|") {
+			t.Errorf("what happened at point %d is not drawn: %s", at, text)
+		}
+	}
+}
