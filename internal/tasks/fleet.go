@@ -136,11 +136,13 @@ func (w *Worker) tellOnce(ctx context.Context, id string, m Member) error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now, err := w.cfg.Redis.Time(ctx).Result()
+	if err != nil {
+		return err
+	}
 	_, err = w.cfg.Redis.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.Set(ctx, workerKey(id), text, fleetLife)
 		p.ZAdd(ctx, keyWorkers, redis.Z{Score: float64(now.UnixMilli()), Member: id})
-		// By workers' clocks, so far behind that none is taken off for its clock.
 		p.ZRemRangeByScore(ctx, keyWorkers, "-inf", strconv.FormatInt(now.Add(-time.Hour).UnixMilli(), 10))
 		p.PExpire(ctx, keyWorkers, time.Hour)
 		return nil
