@@ -122,6 +122,7 @@ type frame struct {
 	Said    string
 	Refresh int // seconds until a page without script loads itself again; 0: never
 	Here    string
+	Back    string // where to go after signing in
 	Page    any
 	Status  int // 0 as 200
 }
@@ -131,6 +132,9 @@ var pages = template.Must(template.New("").Funcs(functions).ParseFS(files, "page
 // render writes a page, or with ?live only the parts of it that change by themselves.
 func (c *Console) render(w http.ResponseWriter, r *http.Request, name string, f frame) {
 	f.Token, f.Signed, f.Here = c.file != "", c.signed(r), r.URL.Path
+	if f.Back = f.Here; r.URL.RawQuery != "" {
+		f.Back += "?" + r.URL.RawQuery
+	}
 	if live := name + "-live"; r.URL.Query().Has("live") && pages.Lookup(live) != nil {
 		name = live
 	}

@@ -192,6 +192,9 @@ func TestToken(t *testing.T) {
 			t.Errorf("%v: %d", header, status)
 		}
 	}
+	if _, body := s.get(row + "/report?only=failed"); !strings.Contains(body, "/login?back="+strings.ToLower(url.QueryEscape(row+"/report?only=failed"))) {
+		t.Error("signing in leads to another report than was asked for")
+	}
 	if status, body := s.get(row+"/report?only=failed", bearer...); status != http.StatusOK || strings.Count(body, "\n") != 3 || !strings.Contains(body, "user-3 must") {
 		t.Errorf("with the header: %d\n%s", status, body)
 	}
