@@ -42,6 +42,7 @@ type Console struct {
 	file   string
 	log    *slog.Logger
 	logins *rate.Limiter
+	room   chan struct{} // pages under way
 	serve  http.Handler
 }
 
@@ -56,7 +57,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 func New(cfg Config) (*Console, error) {
 	c := &Console{
 		queue: cfg.Queue, ledger: cfg.Queue.Ledger, file: cfg.TokenFile, log: cfg.Log,
-		logins: rate.NewLimiter(loginsPerSecond, loginsAtOnce),
+		logins: rate.NewLimiter(loginsPerSecond, loginsAtOnce), room: make(chan struct{}, pagesAtOnce),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
@@ -80,12 +81,12 @@ func New(cfg Config) (*Console, error) {
 		_, _ = w.Write([]byte(report.Style))
 	})
 	mux.Handle("GET /static/{file}", http.StripPrefix("/static/", http.FileServerFS(static)))
-	mux.HandleFunc("GET /{$}", c.home)
-	mux.HandleFunc("GET /fleet", c.fleet)
+	mux.HandleFunc("GET /{$}", c.few(c.home))
+	mux.HandleFunc("GET /fleet", c.few(c.fleet))
 	mux.HandleFunc("GET /login", c.loginPage)
 	mux.HandleFunc("POST /login", c.login)
 	mux.HandleFunc("POST /logout", c.logout)
-	mux.HandleFunc("GET /batch/{id}", c.batch)
+	mux.HandleFunc("GET /batch/{id}", c.few(c.batch))
 	mux.HandleFunc("GET /batch/{id}/report", c.withToken(c.report))
 	mux.HandleFunc("GET /batch/{id}/{action}", c.withToken(c.ask))
 	mux.HandleFunc("POST /batch/{id}/{action}", c.withToken(c.act))
@@ -107,7 +108,26 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.serve.ServeHTTP(w, r)
 }
 
+// few serves some pages at once, and lets others wait: whoever looks on, without a
+// token too, must not take Redis' connections and the processor from the rows.
+func (c *Console) few(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := bounded(r)
+		defer cancel()
+		select {
+		case c.room <- struct{}{}:
+			defer func() { <-c.room }()
+			next(w, r)
+		case <-ctx.Done():
+			w.Header().Set("Retry-After", "10")
+			c.fail(w, r, http.StatusServiceUnavailable, "Too many people look on at once: try again in a moment.")
+		}
+	}
+}
+
 const (
+	// pagesAtOnce is how many pages are made at once.
+	pagesAtOnce = 3
 	// mostForm caps what is read of a form, in bytes.
 	mostForm = 16 << 10
 	// patience is how long a page may take at Redis.

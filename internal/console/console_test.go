@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -350,5 +351,32 @@ func TestTrouble(t *testing.T) {
 		if _, err := New(Config{Queue: s.q, TokenFile: file}); err == nil || !strings.Contains(err.Error(), "ROLLCALL_CONSOLE_TOKEN_FILE") || strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", file, err)
 		}
+	}
+}
+
+// TestCrowd: however many look on, few pages are made at once, and those who wait are
+// told in time.
+func TestCrowd(t *testing.T) {
+	c, err := New(Config{Queue: tasks.NewQueue(redistest.Mini(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range pagesAtOnce {
+		c.room <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	for _, path := range []string{"/?all", "/fleet", "/batch/x"} {
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s in a crowd: %d", path, w.Code)
+		}
+	}
+	<-c.room
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/?all", nil))
+	if w.Code != http.StatusOK || len(c.room) != pagesAtOnce-1 {
+		t.Errorf("after the crowd: %d, %d pages under way", w.Code, len(c.room))
 	}
 }
