@@ -314,3 +314,33 @@ func (v *visitor) download(selector string) string {
 		return ""
 	}
 }
+
+// TestSearchOn: what a search over many parts says in the end is of all of them, and
+// whoever was at its link by keyboard still is somewhere.
+func TestSearchOn(t *testing.T) {
+	f := startFleet(t, []string{roster(1, 50)}, true)
+	var b strings.Builder
+	b.WriteString("action,call_id,user_id,display_name\n")
+	for i := range 400_000 {
+		name := "someone"
+		if i == 1 || i == 200_001 {
+			name = "needle"
+		}
+		_, _ = fmt.Fprintf(&b, "invite,call-%d,user-%d,%s\n", i/100, i, name)
+	}
+	f.write("big.csv", b.String())
+	id := f.enqueue("--queue", "low", "big.csv")
+	v := visit(t)
+	v.do(chromedp.Navigate(f.console+"/login?back=/batch/"+id), chromedp.WaitReady("#token"), chromedp.SendKeys("#token", token+"\r"))
+	v.until("the rows are shown", "#rows", func(s string) bool { return strings.Contains(s, "What happened") })
+	v.do(chromedp.Navigate(f.console + "/batch/" + id + "?text=needle"))
+	v.eval(`(document.querySelector("#found a[rel=next]") || document.body).focus()`)
+	v.until("the search ends", "#found", func(s string) bool { return strings.Contains(s, "That is all") })
+	if s := v.text("#found"); !strings.Contains(s, "2 rows among rows 1 to 400,000") {
+		t.Errorf("found is %s", s)
+	}
+	if tag := v.eval(`document.activeElement.id || document.activeElement.tagName`); tag != "found" {
+		t.Errorf("the focus is at %s", tag)
+	}
+	v.onlyFrom(f.console)
+}

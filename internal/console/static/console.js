@@ -9,7 +9,8 @@ const announce = document.getElementById("announce");
 const parser = new DOMParser();
 
 async function get(url) {
-  const answer = await fetch(url, { credentials: "same-origin" });
+  // A worker that hangs is one that does not answer.
+  const answer = await fetch(url, { credentials: "same-origin", signal: AbortSignal.timeout(10000) });
   if (!answer.ok) throw new Error(answer.status);
   return parser.parseFromString(await answer.text(), "text/html");
 }
@@ -53,7 +54,10 @@ async function searchOn() {
   const found = document.getElementById("found");
   if (!found) return;
   let link = found.querySelector("a[rel=next]");
+  if (!link || found.querySelectorAll("tbody tr").length >= full) return;
   const rows = () => found.querySelectorAll("tbody tr").length;
+  const from = found.querySelector(".from").textContent;
+  const begun = !found.querySelector(".first");
   found.setAttribute("aria-busy", "true");
   while (link && rows() < full) {
     let more;
@@ -67,10 +71,17 @@ async function searchOn() {
     const body = more.querySelector("tbody");
     if (body) body.prepend(...old.map((row) => document.importNode(row, true)));
     else if (old.length) more.prepend(found.querySelector("table"));
+    const focused = found.contains(document.activeElement);
     found.replaceChildren(...[...more.childNodes].map((node) => document.importNode(node, true)));
     link = found.querySelector("a[rel=next]");
+    // It speaks of all that is shown, not of the last part.
+    found.querySelector(".from").textContent = from;
+    if (begun) found.querySelector(".first")?.remove();
+    if (rows() > 0) found.querySelector(".tally").textContent = rows() + (rows() === 1 ? " row" : " rows");
+    if (focused) (link || found).focus({ preventScroll: true });
   }
   found.removeAttribute("aria-busy");
+  announce.textContent = found.querySelector("p").textContent;
 }
 
 if (main && main.hasAttribute("data-refresh")) setTimeout(live, 1500);
