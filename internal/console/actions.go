@@ -112,7 +112,9 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) {
 		word = q.Action + "-" + strconv.FormatInt(got.n, 10)
 	case <-time.After(actWait):
 	}
-	http.Redirect(w, r, "/batch/"+st.ID+"?said="+word, http.StatusSeeOther)
+	page := "/batch/" + st.ID
+	http.SetCookie(w, &http.Cookie{Name: saidCookie, Value: word, Path: page, MaxAge: 10, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil}) //nolint:gosec // see login
+	http.Redirect(w, r, page, http.StatusSeeOther)
 }
 
 const (
@@ -128,9 +130,17 @@ func (c *Console) do(ctx context.Context, b ledger.Batch, q question) (int64, er
 	return c.queue.Retry(ctx, b, which)
 }
 
-// said is what the page says of the order that led to it.
-func said(r *http.Request) string {
-	word := r.URL.Query().Get("said")
+// saidCookie says what came of an order: in an address, anybody could say it.
+const saidCookie = "rollcall-said"
+
+// said is what the page says, once, of the order that led to it.
+func said(w http.ResponseWriter, r *http.Request) string {
+	cookie, err := r.Cookie(saidCookie)
+	if err != nil || r.URL.Query().Has("live") {
+		return ""
+	}
+	http.SetCookie(w, &http.Cookie{Name: saidCookie, Path: r.URL.Path, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil}) //nolint:gosec // see login
+	word := cookie.Value
 	var n int64
 	switch {
 	case word == "retry-under-way":

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -24,8 +25,8 @@ const (
 	shortToken = 16
 	// mostToken caps what is read of the token's file, in bytes.
 	mostToken = 4 << 10
-	// Failed tries to sign in, of all visitors together: nobody guesses a token so.
-	loginsPerSecond, loginsAtOnce = 1, 5
+	// Wrong tokens that are compared with a short one, of all visitors together.
+	guessesPerSecond, guessesAtOnce = 1, 5
 )
 
 // token reads the console's token.
@@ -53,18 +54,39 @@ func unreadable(err error) error {
 	return fmt.Errorf("ROLLCALL_CONSOLE_TOKEN_FILE must name a file with the console's token: %w", err)
 }
 
-// is compares a token with the console's, in a time that tells nothing.
-func (c *Console) is(given string) bool {
+// verdict is what comes of comparing a token.
+type verdict uint8
+
+const (
+	wrong verdict = iota
+	right
+	tooOften // too many were wrong of late: it was not compared
+)
+
+// compare compares a token with the console's, in a time that tells nothing. Of a
+// token so short that it can be guessed, only a few wrong ones are compared: that
+// everybody can use them up is the price.
+func (c *Console) compare(given string) verdict {
 	if c.file == "" || given == "" {
-		return false
+		return wrong
 	}
 	want, err := c.token()
 	if err != nil {
 		c.log.Warn("nobody can sign in at the console", "error", err)
-		return false
+		return wrong
+	}
+	short := len(want) < shortToken
+	if short && c.guesses.Tokens() < 1 {
+		return tooOften
 	}
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256(want)
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	if subtle.ConstantTimeCompare(a[:], b[:]) == 1 {
+		return right
+	}
+	if short {
+		c.guesses.Allow()
+	}
+	return wrong
 }
 
 // seal is what makes a cookie that is valid until then hard to make.
@@ -78,7 +100,7 @@ func seal(token []byte, until int64) string {
 // Authorization. A session ends with its time, and when the token is changed.
 func (c *Console) signed(r *http.Request) bool {
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		return c.is(strings.TrimSpace(bearer))
+		return c.compare(strings.TrimSpace(bearer)) == right
 	}
 	cookie, err := r.Cookie(cookieName)
 	if err != nil || c.file == "" {
@@ -121,15 +143,15 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	to := back(r.PostFormValue("back"))
-	if c.logins.Tokens() < 1 {
+	switch c.compare(strings.TrimSpace(r.PostFormValue("token"))) {
+	case tooOften:
 		w.Header().Set("Retry-After", "2")
 		c.fail(w, r, http.StatusTooManyRequests, "Too many tries to sign in: wait a few seconds.")
 		return
-	}
-	if !c.is(strings.TrimSpace(r.PostFormValue("token"))) {
-		c.logins.Allow() // what is wrong counts
+	case wrong:
 		c.render(w, r, "login", frame{Title: "Sign in", Status: http.StatusUnauthorized, Said: "That is not the console's token.", Page: to})
 		return
+	case right:
 	}
 	token, err := c.token()
 	if err != nil {
@@ -151,7 +173,7 @@ func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
 
 // back is a page of this console to go back to; nobody is sent elsewhere.
 func back(path string) string {
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsFunc(path, func(c rune) bool { return c == '\\' || unicode.IsControl(c) }) {
 		return "/"
 	}
 	return path

@@ -23,7 +23,9 @@ type batchPage struct {
 	Chart    template.HTML
 	Reasons  []reason
 	Fleet    fleetLine
-	List     *rowsPage // nil if this visitor may not see them, and in live parts
+
+	Expired, Cancelled int64     // rows that can be retried, too
+	List               *rowsPage // nil if this visitor may not see them, and in live parts
 }
 
 // reason is why rows failed, and what to do.
@@ -75,6 +77,7 @@ func (c *Console) batch(w http.ResponseWriter, r *http.Request) {
 	p := batchPage{
 		Status: st, Counts: countsOf(st), Outcomes: report.OutcomesOf(st), Pace: ledger.PaceOf(course, st.Pending),
 		Took: course.Age, Chart: report.CourseChart(st, course).SVG(), Fleet: lineOf(f),
+		Expired: st.Outcomes[ledger.Expired], Cancelled: st.Outcomes[ledger.Cancelled],
 	}
 	if !st.FinishedAt.IsZero() {
 		p.Took = st.FinishedAt.Sub(st.CreatedAt)
@@ -98,7 +101,7 @@ func (c *Console) batch(w http.ResponseWriter, r *http.Request) {
 	if st.Pending == 0 {
 		refresh = 0
 	}
-	c.render(w, r, "batch", frame{Title: "Batch " + id, Refresh: refresh, Said: said(r), Page: p})
+	c.render(w, r, "batch", frame{Title: "Batch " + id, Refresh: refresh, Said: said(w, r), Page: p})
 }
 
 // report sends a report as a file.

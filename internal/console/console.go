@@ -37,13 +37,13 @@ type Config struct {
 
 // Console serves the pages. It is an http.Handler.
 type Console struct {
-	queue  *tasks.Queue
-	ledger *ledger.Ledger
-	file   string
-	log    *slog.Logger
-	logins *rate.Limiter
-	room   chan struct{} // pages under way
-	serve  http.Handler
+	queue   *tasks.Queue
+	ledger  *ledger.Ledger
+	file    string
+	log     *slog.Logger
+	guesses *rate.Limiter
+	room    chan struct{} // pages under way
+	serve   http.Handler
 }
 
 //go:embed pages static
@@ -57,7 +57,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 func New(cfg Config) (*Console, error) {
 	c := &Console{
 		queue: cfg.Queue, ledger: cfg.Queue.Ledger, file: cfg.TokenFile, log: cfg.Log,
-		logins: rate.NewLimiter(loginsPerSecond, loginsAtOnce), room: make(chan struct{}, pagesAtOnce),
+		guesses: rate.NewLimiter(guessesPerSecond, guessesAtOnce), room: make(chan struct{}, pagesAtOnce),
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)

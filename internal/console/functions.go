@@ -63,7 +63,7 @@ func bar(c counts) template.HTML {
 		}
 		// What failed must be seen however little it is.
 		w := max(1000*float64(part.n)/float64(max(c.Rows, 1)), 4)
-		fmt.Fprintf(&b, `<rect class="%s" x="%.1f" width="%.1f" height="16"/>`, part.class, at, min(w, 1000-at))
+		fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="-2" width="%.1f" height="20"/>`, part.class, at, min(w, 1000-at))
 		at = min(at+w, 1000)
 	}
 	b.WriteString(`</svg>`)

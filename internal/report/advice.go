@@ -3,6 +3,7 @@ package report
 import (
 	"html/template"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"rollcall/internal/ledger"
@@ -90,7 +91,7 @@ func unresolved(status int) Advice {
 			"The app needs Calls.JoinGroupCall.All or Calls.InitiateGroupCall.All with an admin's consent in the call's tenant. Then " + lower(doRetry),
 		}
 	case status >= http.StatusBadRequest && status != http.StatusNotFound:
-		return Advice{"Graph could not say who is in the call (" + http.StatusText(status) + "), so it could not be found out", doRetry}
+		return Advice{"Graph could not say who is in the call (" + statusText(status) + "), so it could not be found out", doRetry}
 	}
 	return Advice{
 		"it could not be found out: Graph shows 100 people of a call and stops, or its answer to an invitation was lost",
@@ -110,7 +111,7 @@ func rejected(status int) Advice {
 	case 0:
 		return Advice{"the row cannot be sent to Graph as it is", doMend}
 	}
-	return Advice{"Graph refused the request for good (" + http.StatusText(status) + ")", "The details have Graph's words; mostly an id or phone number is malformed. " + doMend}
+	return Advice{"Graph refused the request for good (" + statusText(status) + ")", "The details have Graph's words; mostly an id or phone number is malformed. " + doMend}
 }
 
 func exhausted(status int) Advice {
@@ -120,7 +121,7 @@ func exhausted(status int) Advice {
 			"Graph did not accept the worker's token, attempt after attempt",
 			"Check that the app's credentials are valid and belong to the tenant of the call. " + doRetry,
 		}
-	case status >= 500:
+	case status != 0:
 		return Advice{
 			"Graph answered with a temporary error at every attempt",
 			"Some tenants get 500 (code 9999) instead of a permission error: check the app's permissions. " + doRetry,
@@ -130,6 +131,11 @@ func exhausted(status int) Advice {
 		"Graph did not answer, or could not be reached, at every attempt",
 		"Check the worker's network, proxy and --graph-url. " + doRetry,
 	}
+}
+
+// statusText names an HTTP status, also one that nobody knows.
+func statusText(status int) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 }
 
 // lower makes the beginning of a sentence its middle.
