@@ -46,7 +46,7 @@ type Chart struct {
 // The drawing's size, which the page scales, and its margins.
 const (
 	width, height                    = 640, 240
-	left, right, top, bottom         = 52, 12, 10, 28
+	left, right, top, bottom         = 64, 12, 10, 28
 	plotWidth, plotHeight    float64 = width - left - right, height - top - bottom
 	mostPoints                       = 400
 )
