@@ -110,7 +110,7 @@ func (f *WorkerFlags) Config(ctx context.Context, c *cli.Command, rdb redis.Univ
 		}
 	} else {
 		if cfg.Tenant == "" {
-			return cfg, cli.Usagef("the worker needs a tenant and credentials: set AZURE_TENANT_ID (or --tenant-id), AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or ROLLCALL_TOKEN_FILE")
+			return cfg, cli.Usagef("the worker needs a tenant and credentials: set AZURE_TENANT_ID (or --tenant-id), AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or ROLLCALL_TOKEN_FILE\nTo try it without a tenant, use the simulator: 'worker --help' ends with an example")
 		}
 		cfg.App = cmp.Or(c.Env("AZURE_CLIENT_ID"), "managed-identity")
 		cfg.Graph.Tokens = graph.AzureTokens(cloud, cloud.Origin())
