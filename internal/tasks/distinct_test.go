@@ -7,7 +7,7 @@ import (
 
 func TestDistinct(t *testing.T) {
 	for name, setup := range map[string]func(*testing.T, *distinct){
-		"in memory":       func(*testing.T, *distinct) {},
+		"in memory":       func(_ *testing.T, d *distinct) { d.all.most = 1 << 20 },
 		"in a file":       func(_ *testing.T, d *distinct) { d.all.most = 10 },
 		"without a place": func(t *testing.T, d *distinct) { d.all.most = 10; t.Setenv("TMPDIR", "/nowhere") },
 	} {
