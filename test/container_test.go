@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
@@ -18,15 +19,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"rollcall/internal/redistest"
 )
 
 // imageUser is the user of deploy/Dockerfile.
 const imageUser = 65532
-
-// imageBuild is how deploy/Dockerfile builds the commands.
-const imageBuild = "go build -trimpath -ldflags '-s -w'"
 
 // TestContainer runs the commands as an image of deploy/Dockerfile has them: alone
 // with the certificates to trust, as another user, in a file system they cannot write to.
@@ -75,6 +74,32 @@ func TestContainer(t *testing.T) {
 	}
 	c.run(0, env, strings.NewReader(more), "enqueue", "-")
 	c.run(0, env, nil, "worker", "--drain")
+
+	// The image's health check, as soon as the worker is started.
+	env = append(env[:len(env)-1], "ROLLCALL_HTTP=0.0.0.0:"+port(t))
+	began := time.Now()
+	worker := c.command(t.Context(), env, nil, "worker")
+	if err := worker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = worker.Process.Kill()
+		_ = worker.Wait()
+	})
+	redistest.Eventually(t, patience, "the health check passes", func() bool {
+		return c.command(t.Context(), env, nil, "worker", "--healthcheck").Run() == nil
+	})
+	t.Logf("from start to ready: %s", time.Since(began).Round(time.Millisecond))
+}
+
+// port is the number of a free one.
+func port(t *testing.T) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(redistest.FreeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // container is a root directory like the image's.
@@ -85,15 +110,6 @@ type container struct {
 
 func newContainer(t *testing.T) *container {
 	t.Helper()
-	dockerfile, err := os.ReadFile(filepath.Join(root, "deploy", "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range []string{"CGO_ENABLED=0 " + imageBuild + " ", "\nFROM scratch\n", fmt.Sprintf("\nUSER %d:%[1]d\n", imageUser)} {
-		if !bytes.Contains(dockerfile, []byte(line)) {
-			t.Errorf("the Dockerfile has no %q", line)
-		}
-	}
 	// Not t.TempDir: another user cannot enter the directory above it.
 	dir, err := os.MkdirTemp("", "rollcall-root-")
 	if err != nil {
@@ -104,18 +120,42 @@ func newContainer(t *testing.T) *container {
 		t.Fatal(err)
 	}
 	c := &container{t, dir}
-	ctx, cancel := context.WithTimeout(t.Context(), longest)
-	defer cancel()
-	build := exec.CommandContext(ctx, "sh", "-c", imageBuild+` -buildvcs=false -o "$0" ./cmd/enqueue ./cmd/worker ./cmd/batch`, dir+"/usr/local/bin/")
-	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	buildImage(t, root, dir, "-buildvcs=false")
+	if list, err := os.ReadFile(dir + "/usr/share/doc/rollcall/modules.txt"); err != nil || !bytes.Contains(list, []byte("github.com/hibiken/asynq\tv")) {
+		t.Errorf("the list of modules does not tell what is in it: %v\n%s", err, list)
 	}
 	// What somebody mounts.
 	c.file("graph.token", "a.token")
 	c.file("roster.csv", "action,call_id,participant_id,user_id\ndelete,c1,p1,\ndelete,c1,p2,\ninvite,c1,,u1\n")
 	return c
+}
+
+// buildImage does in a directory of sources what deploy/Dockerfile says between its
+// last COPY and its last stage, with GOFLAGS, and leaves in out what the image has.
+func buildImage(t *testing.T, sources, out, flags string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "deploy", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	build, final, ok := strings.Cut(string(text), "\nFROM scratch\n")
+	if !ok || !strings.Contains(final, fmt.Sprintf("\nUSER %d:%[1]d\n", imageUser)) || !strings.Contains(final, "\nCOPY --from=build /out/ /\n") {
+		t.Fatal("the Dockerfile's last stage is not what this test makes of it")
+	}
+	_, build, ok = strings.Cut(build, "\nCOPY . .\n")
+	at := strings.Index(build, "\nRUN ")
+	if !ok || at < 0 {
+		t.Fatal("the Dockerfile does not build")
+	}
+	script := strings.ReplaceAll(build[at+len("\nRUN "):], "/out/", out+"/")
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", script)
+	cmd.Dir = sources
+	cmd.Env = append(os.Environ(), "GOFLAGS="+flags)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, text)
+	}
 }
 
 // file makes a file that the commands can read and not change.
@@ -148,16 +188,22 @@ func (c *container) files() string {
 	return list.String()
 }
 
+// command prepares a command inside.
+func (c *container) command(ctx context.Context, env []string, stdin io.Reader, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/usr/local/bin/"+name, args...)
+	cmd.Dir, cmd.Env, cmd.Stdin = "/", env, stdin
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.root, Credential: &syscall.Credential{Uid: imageUser, Gid: imageUser}}
+	return cmd
+}
+
 // run runs a command inside, to its end, which must have the status.
 func (c *container) run(status int, env []string, stdin io.Reader, name string, args ...string) result {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), longest)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/usr/local/bin/"+name, args...)
-	cmd.Dir, cmd.Env, cmd.Stdin = "/", env, stdin
+	cmd := c.command(ctx, env, stdin, name, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: c.root, Credential: &syscall.Credential{Uid: imageUser, Gid: imageUser}}
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
 		c.t.Fatal(err)

@@ -44,7 +44,7 @@ func build(m *testing.M) int {
 	// Version control is left alone: a tree that another user owns is no
 	// reason to fail.
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", raceFlag, "-o", bin+string(filepath.Separator),
-		"./cmd/enqueue", "./cmd/worker", "./cmd/batch", "./cmd/graphsim")
+		"./cmd/...")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the commands: %v\n%s", err, out)

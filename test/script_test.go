@@ -24,6 +24,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ROOT", root)
+			env.Setenv("BIN", bin)
 			// No script may collide with another, or with a worker of this machine.
 			env.Setenv("ROLLCALL_HTTP", "127.0.0.1:0")
 			env.Setenv("ROLLCALL_REDIS", "redis://127.0.0.1:1/0") // nobody listens there

@@ -1,4 +1,4 @@
-// Package cli is the frame the four commands share: flags that fall back to
+// Package cli is the frame the commands share: flags that fall back to
 // the environment, usage text, exit status, signals, and what goes to standard
 // output and what to standard error. It must not know Redis, Graph or rows.
 package cli
@@ -12,7 +12,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -159,7 +158,7 @@ func (fs *FlagSet) Parse(c *Command) error {
 	case err != nil:
 		return Usagef("%w\nTry '%s --help'.", err, fs.Name())
 	case version:
-		return printed(fmt.Fprintf(c.Stdout, "%s %s\n", fs.Name(), Version()))
+		return printed(fmt.Fprintf(c.Stdout, "%s %s\n", fs.Name(), describe(buildInfo())))
 	}
 	fs.Visit(func(f *pflag.Flag) { fs.given[f.Name] = true })
 	fs.VisitAll(func(f *pflag.Flag) {
@@ -186,14 +185,6 @@ func printed(_ int, err error) error {
 // EnvName is the environment variable that stands for a flag.
 func EnvName(flag string) string {
 	return "ROLLCALL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// Version is the module version the binary was built from, or "devel".
-func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "devel"
 }
 
 // Choice declares a flag that takes one of the given words.

@@ -1,14 +1,8 @@
 package setup
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"rollcall/cmd/internal/cli"
@@ -18,9 +12,6 @@ import (
 
 // secretFile is the variable that names the file with the secret of notices.
 const secretFile = "ROLLCALL_NOTIFY_SECRET_FILE"
-
-// maxSecret caps the secret, in bytes.
-const maxSecret = 4 << 10
 
 // DeliverTime is how long a command that has nothing else to do waits until notices
 // are received.
@@ -32,7 +23,7 @@ func (f *WorkerFlags) Target(c *cli.Command, flags *cli.FlagSet, log *slog.Logge
 	if *f.notifyURL == "" {
 		return nil, nil
 	}
-	secret, err := readSecret(c.Env)
+	secret, err := readSecret(c.Env, secretFile)
 	if err != nil {
 		return nil, err
 	}
@@ -58,42 +49,4 @@ func Notifier(ctx context.Context, l *ledger.Ledger, t *notify.Target, log *slog
 		return nil, nil
 	}
 	return notify.Start(ctx, l, t, log)
-}
-
-// readSecret reads the secret, nil if there is none. Errors repeat nothing of the
-// variable, in which the secret itself may stand by mistake.
-func readSecret(env func(string) string) ([]byte, error) {
-	name := env(secretFile)
-	if name == "" {
-		return nil, nil
-	}
-	if err := checkFileNames(env, secretFile); err != nil {
-		return nil, err
-	}
-	secret, err := readFile(name)
-	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pathErr.Err // without the name
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the file that %s names cannot be read: %w", secretFile, err)
-	}
-	if line, ended := bytes.CutSuffix(secret, []byte("\n")); ended { // as editors and echo leave it
-		secret = bytes.TrimSuffix(line, []byte("\r"))
-	}
-	switch {
-	case len(secret) == 0:
-		return nil, fmt.Errorf("the file that %s names is empty", secretFile)
-	case len(secret) > maxSecret:
-		return nil, fmt.Errorf("the file that %s names is larger than %d bytes", secretFile, maxSecret)
-	}
-	return secret, nil
-}
-
-func readFile(name string) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxSecret+3)) // with its line end
 }
