@@ -76,6 +76,15 @@ func (a *answer) retryAfter(now time.Time) (time.Duration, bool) {
 	return ParseRetryAfter(a.header.Get("Retry-After"), now)
 }
 
+// requestID is Graph's, which an error may have in its body only.
+func (a *answer) requestID() string {
+	id := requestID(a.header)
+	if id == "" && !a.ok() {
+		id = a.without(parseErrorBody(a.body).RequestID)
+	}
+	return id
+}
+
 func requestID(h http.Header) string { return printable(h.Get("Request-Id"), 128) }
 
 // errorDetail is the useful part of an error body.

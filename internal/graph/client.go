@@ -40,8 +40,9 @@ type Config struct {
 	// Before, if set, is called before every HTTP request: each page, and the
 	// repeat after a 401, too. Its error ends the call as [NotSent].
 	Before func(ctx context.Context, tenant string) error
-	// After, if set, is called once after every HTTP request.
-	After func(Result)
+	// After, if set, is called once after every HTTP request, with the values of
+	// the caller's context.
+	After func(context.Context, Result)
 	// Transport replaces the client's own transport. It must not follow
 	// redirects nor repeat requests.
 	Transport http.RoundTripper
@@ -50,10 +51,14 @@ type Config struct {
 // Result describes one HTTP request that is over.
 type Result struct {
 	Kind     string // one of the Op constants
+	Method   string
 	Tenant   string
 	Status   int           // 0: no answer
 	Started  time.Time     // when it was sent, after Before
-	Duration time.Duration // to the end of the body
+	Duration time.Duration // to the end of the body; of a 429, to that of its header
+	People   int           // participants that it is to change; 0 if it only reads
+	// RequestID is Graph's, ClientRequestID the one that was sent.
+	RequestID, ClientRequestID string
 	// RetryAfter is valid if HasRetryAfter; see [ParseRetryAfter].
 	RetryAfter    time.Duration
 	HasRetryAfter bool
@@ -66,7 +71,7 @@ type Client struct {
 	timeout   time.Duration
 	maxBody   int64
 	before    func(context.Context, string) error
-	after     func(Result)
+	after     func(context.Context, Result)
 	transport http.RoundTripper
 	life      context.Context // ends with Abort
 	abort     context.CancelFunc
@@ -107,13 +112,16 @@ func New(cfg Config) (*Client, error) {
 		c.before = func(context.Context, string) error { return nil }
 	}
 	if c.after == nil {
-		c.after = func(Result) {}
+		c.after = func(context.Context, Result) {}
 	}
 	if c.transport == nil {
 		c.transport = newTransport(cfg.Concurrency)
 	}
 	return c, nil
 }
+
+// Host is the host of Graph, without a port.
+func (c *Client) Host() string { return c.base.Hostname() }
 
 // Timeout is how long one request can take at most.
 func (c *Client) Timeout() time.Duration { return c.timeout }

@@ -22,6 +22,7 @@ type call struct {
 	tenant string
 	url    *url.URL
 	body   []byte // JSON, nil for none
+	people int    // participants that it is to change
 }
 
 // do makes a call and reads its answer. Any status that is no success is an
@@ -64,38 +65,39 @@ func (c *Client) attempt(ctx context.Context, r call, fresh bool) (*answer, erro
 	clientRequestID := req.Header.Get("Client-Request-Id")
 
 	started := time.Now()
-	result := Result{Kind: r.op, Tenant: r.tenant, Started: started}
+	result := Result{Kind: r.op, Method: r.method, Tenant: r.tenant, Started: started, People: r.people, ClientRequestID: clientRequestID}
 	// The transport itself, not http.Client: it follows no redirect, so that
 	// the token cannot reach another host, and its errors hold no URL.
 	resp, err := c.transport.RoundTrip(req) //nolint:bodyclose // readBody closes it
 	if err != nil {
 		result.Duration = time.Since(started)
-		c.after(result)
+		c.after(ctx, result)
 		kind := Unknown
 		if trace.surelyUnsent() {
 			kind = NotSent
 		}
 		return nil, &Error{Kind: kind, Op: r.op, ClientRequestID: clientRequestID, Err: err}
 	}
-	a := &answer{status: resp.StatusCode, header: resp.Header, clientRequestID: clientRequestID}
+	a := &answer{status: resp.StatusCode, header: resp.Header, clientRequestID: clientRequestID, token: token}
 	result.Status = a.status
 	if a.status == http.StatusTooManyRequests {
 		// The wait has begun, however long the body takes.
 		result.RetryAfter, result.HasRetryAfter = a.retryAfter(time.Now())
+		result.RequestID = a.without(requestID(a.header))
 		result.Duration = time.Since(started)
-		c.after(result)
+		c.after(ctx, result)
 	}
 	limit := c.maxBody
 	if !a.ok() {
 		limit = min(limit, maxErrorBody)
 	}
 	a.body, a.bodyErr = readBody(resp.Body, limit)
-	a.token = token
 	a.forget()
 	if a.status != http.StatusTooManyRequests {
 		result.RetryAfter, result.HasRetryAfter = a.retryAfter(time.Now())
+		result.RequestID = a.requestID()
 		result.Duration = time.Since(started)
-		c.after(result)
+		c.after(ctx, result)
 	}
 	return a, nil
 }

@@ -50,7 +50,7 @@ func clientOf(t *testing.T, base string, change ...func(*Config)) (*Client, *wat
 			w.before++
 			return nil
 		},
-		After: func(r Result) {
+		After: func(_ context.Context, r Result) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.results = append(w.results, r)

@@ -122,7 +122,7 @@ func (c *Client) Invite(ctx context.Context, tenant, callID string, inv Invitati
 	if err != nil {
 		return Operation{}, err
 	}
-	a, err := c.do(ctx, call{op: OpInvite, method: http.MethodPost, tenant: tenant, url: u, body: body})
+	a, err := c.do(ctx, call{op: OpInvite, method: http.MethodPost, tenant: tenant, url: u, body: body, people: len(inv.Participants)})
 	if err != nil {
 		return Operation{}, err
 	}
@@ -151,7 +151,7 @@ func (c *Client) Remove(ctx context.Context, tenant, callID, participant string)
 	if err != nil {
 		return Answer{}, err
 	}
-	a, err := c.do(ctx, call{op: OpDelete, method: http.MethodDelete, tenant: tenant, url: u})
+	a, err := c.do(ctx, call{op: OpDelete, method: http.MethodDelete, tenant: tenant, url: u, people: 1})
 	if err != nil {
 		return Answer{}, err
 	}

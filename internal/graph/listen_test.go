@@ -86,7 +86,7 @@ func TestSlowRefusal(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 		w.(http.Flusher).Flush()
 		<-rest
-	}, func(cfg *Config) { cfg.After = func(r Result) { told <- r } })
+	}, func(cfg *Config) { cfg.After = func(_ context.Context, r Result) { told <- r } })
 	done := make(chan error, 1)
 	go func() { _, err := c.Remove(t.Context(), "", "c", "p"); done <- err }()
 	if r := <-told; r.Status != http.StatusTooManyRequests || r.RetryAfter != 7*time.Second {

@@ -149,7 +149,7 @@ func TestReopenInterrupted(t *testing.T) {
 	c := another(t, rdb)
 	l := New(c)
 	b := batch(t, l, "b", 300)
-	if err := l.SettleUnsent(t.Context(), b, 1, 300, Row{Outcome: Exhausted}); err != nil {
+	if _, err := l.SettleUnsent(t.Context(), b, 1, 300, Row{Outcome: Exhausted}); err != nil {
 		t.Fatal(err)
 	}
 	n := 0
@@ -178,7 +178,7 @@ func TestReopenAnswerLost(t *testing.T) {
 	c := another(t, rdb)
 	l := New(c)
 	b := batch(t, l, "b", 1)
-	if err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Exhausted}); err != nil {
+	if _, err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Exhausted}); err != nil {
 		t.Fatal(err)
 	}
 	// What go-redis does on a lost answer: the same command twice, the second answer counts.
@@ -196,7 +196,7 @@ func TestOpenRacesReopen(t *testing.T) {
 	rdb := redistest.Any(t)
 	l := New(rdb)
 	b := batch(t, l, "b", 1)
-	if err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Exhausted}); err != nil {
+	if _, err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Exhausted}); err != nil {
 		t.Fatal(err)
 	}
 	// the writer of the last row died before it took it off the list
@@ -246,7 +246,7 @@ func TestMarkGone(t *testing.T) {
 func TestUnsentTime(t *testing.T) {
 	l := New(redistest.Any(t))
 	b := batch(t, l, "b", 1)
-	if err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Expired}); err != nil {
+	if _, err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Expired}); err != nil {
 		t.Fatal(err)
 	}
 	if r := rows(t, l, b)[0]; r.At.IsZero() {

@@ -571,7 +571,7 @@ func testUnsent(t *testing.T, _ *redis.Client, l *Ledger) {
 	if _, _, err := l.settle(t.Context(), b, []Settlement{{N: 300, Row: Row{Outcome: Removed}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.SettleUnsent(t.Context(), b, 257, 700, Row{Outcome: Cancelled}); err != nil {
+	if _, err := l.SettleUnsent(t.Context(), b, 257, 700, Row{Outcome: Cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	if st := status(t, l, b); st.Pending != 256 || st.Outcomes[Cancelled] != 443 || st.Outcomes[Removed] != 1 {

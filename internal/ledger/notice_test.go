@@ -13,7 +13,7 @@ import (
 // finish gives all rows of the batch an outcome.
 func finish(t *testing.T, l *Ledger, b Batch) Status {
 	t.Helper()
-	if err := l.SettleUnsent(t.Context(), b, 1, b.Rows, Row{Outcome: Exhausted}); err != nil {
+	if _, err := l.SettleUnsent(t.Context(), b, 1, b.Rows, Row{Outcome: Exhausted}); err != nil {
 		t.Fatal(err)
 	}
 	return status(t, l, b)

@@ -44,11 +44,11 @@ func (l *Ledger) write(ctx context.Context, b Batch, rows []Settlement) (written
 
 // SettleUnsent gives rows an outcome that have never been handed to a task, so
 // that nobody can be working on them: those whose source was not stored because
-// their enqueue was interrupted.
-func (l *Ledger) SettleUnsent(ctx context.Context, b Batch, first, last int64, r Row) error {
+// their enqueue was interrupted. It returns how many had none.
+func (l *Ledger) SettleUnsent(ctx context.Context, b Batch, first, last int64, r Row) (settled int64, err error) {
 	now, err := l.rdb.Time(ctx).Result()
 	if err != nil {
-		return wrap(err)
+		return 0, wrap(err)
 	}
 	r.At = now
 	for first <= last {
@@ -57,10 +57,16 @@ func (l *Ledger) SettleUnsent(ctx context.Context, b Batch, first, last int64, r
 		for i := range rows {
 			rows[i] = Settlement{N: first + int64(i), Row: r}
 		}
-		if _, _, err := l.settle(ctx, b, rows); err != nil {
-			return err
+		written, _, err := l.settle(ctx, b, rows)
+		if err != nil {
+			return settled, err
+		}
+		for _, w := range written {
+			if w {
+				settled++
+			}
 		}
 		first += n
 	}
-	return nil
+	return settled, nil
 }

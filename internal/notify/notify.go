@@ -40,6 +40,16 @@ const (
 	clockSlack = time.Minute
 )
 
+// Result is what became of a try to send a notice.
+type Result string
+
+// The results.
+const (
+	Sent    Result = "sent"
+	Failed  Result = "failed"   // it is tried again
+	GivenUp Result = "given_up" // it was not received for a day
+)
+
 // Notifier sends the notices of a ledger's batches to a target. Its methods are for
 // one goroutine at a time.
 type Notifier struct {
@@ -47,7 +57,10 @@ type Notifier struct {
 	target   *Target
 	receiver string
 	log      *slog.Logger
-	since    time.Time // batches that finished before are not told
+	// Tell, if set before anything is sent, is called with each result. It must be
+	// safe for concurrent use.
+	Tell  func(Result)
+	since time.Time // batches that finished before are not told
 
 	handled map[string]time.Time // batches of the list that need no more, and when they were entered
 	from    time.Time            // no batch before it needs anything
@@ -60,7 +73,7 @@ type Notifier struct {
 func Start(ctx context.Context, l *ledger.Ledger, t *Target, log *slog.Logger) (*Notifier, error) {
 	n := &Notifier{
 		ledger: l, target: t, receiver: t.digest(), log: log, handled: map[string]time.Time{},
-		poll: pollEvery, hold: hold, first: firstWait,
+		poll: pollEvery, hold: hold, first: firstWait, Tell: func(Result) {},
 	}
 	var err error
 	if n.since, err = l.Receiver(ctx, n.receiver, time.Time{}); err != nil {
@@ -221,6 +234,7 @@ func (n *Notifier) tell(ctx context.Context, batch string) (over bool, wait time
 	case ledger.NoticeWait:
 		return false, notice.Wait, nil
 	case ledger.NoticeLate:
+		n.Tell(GivenUp)
 		n.log.Warn("notice of a finished batch given up: it was not received for a day", "batch", st.ID, "host", n.target.Host(), "failures", notice.Failures)
 	}
 	return true, 0, nil
@@ -239,19 +253,21 @@ func (n *Notifier) send(ctx context.Context, st ledger.Status, notice ledger.Not
 	}
 	failed := n.target.post(ctx, id, text)
 	if failed == nil {
+		n.Tell(Sent)
 		n.log.Info("notice of a finished batch sent", "batch", st.ID, "host", n.target.Host())
 		return true, 0, n.note(ctx, func(ctx context.Context) error { return n.ledger.NoticeSent(ctx, notice) })
 	}
 	if failed.cut {
 		return false, n.hold, nil // others have it when the hold is over
 	}
+	n.Tell(Failed)
 	wait = max(n.backoff(notice.Failures), failed.retryAfter)
 	level := slog.LevelDebug
 	if notice.Failures == 0 {
 		level = slog.LevelWarn
 	}
 	n.log.Log(ctx, level, "notice of a finished batch not received",
-		"batch", st.ID, "host", n.target.Host(), "why", failed.why, "again_in", wait.Round(time.Millisecond).String())
+		"batch", st.ID, "host", n.target.Host(), "why", failed.why, "again_in_seconds", wait.Seconds())
 	return false, wait, n.note(ctx, func(ctx context.Context) error { return n.ledger.NoticeFailed(ctx, notice, wait) })
 }
 

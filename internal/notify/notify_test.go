@@ -132,7 +132,7 @@ func finished(t *testing.T, rdb redis.UniversalClient, id string) ledger.Batch {
 
 func settle(t *testing.T, rdb redis.UniversalClient, b ledger.Batch, first, last int64, o ledger.Outcome) {
 	t.Helper()
-	if err := ledger.New(rdb).SettleUnsent(t.Context(), b, first, last, ledger.Row{Outcome: o}); err != nil {
+	if _, err := ledger.New(rdb).SettleUnsent(t.Context(), b, first, last, ledger.Row{Outcome: o}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -194,6 +194,30 @@ func TestNotices(t *testing.T) {
 			want := "sha256=" + hex.EncodeToString(mac.Sum(nil))
 			if h := one.header; h.Get("X-Rollcall-Signature") != want || h.Get("Content-Type") != "application/json" || h.Get("User-Agent") != "rollcall/test" || h.Get("X-Rollcall-Delivery") == "" {
 				t.Errorf("headers are %v, want the signature %s", h, want)
+			}
+		},
+		"results are told": func(t *testing.T, rdb *redis.Client) {
+			rc := receive(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+				if n == 0 {
+					w.WriteHeader(http.StatusInternalServerError)
+				}
+			})
+			n := notifier(t, rdb, rc.URL, nil)
+			var mu sync.Mutex
+			told := map[Result]int{}
+			n.Tell = func(r Result) { mu.Lock(); defer mu.Unlock(); told[r]++ }
+			finished(t, rdb, "batch1")
+			if err := flush(t, n); err != nil {
+				t.Fatal(err)
+			}
+			finished(t, rdb, "old")
+			rdb.HSet(t.Context(), "rollcall:{b:old}:meta", "finished", time.Now().Add(-25*time.Hour).UnixMilli())
+			n.since = time.Now().Add(-48 * time.Hour)
+			if err := flush(t, n); err != nil {
+				t.Fatal(err)
+			}
+			if told[Sent] != 1 || told[Failed] != 1 || told[GivenUp] != 1 {
+				t.Errorf("told are %v", told)
 			}
 		},
 		"a cancelled batch": func(t *testing.T, rdb *redis.Client) {

@@ -131,7 +131,7 @@ func TestRetryAgain(t *testing.T) {
 		w := newWorld(t, rdb, graphsim.Config{AutoCalls: true})
 		b := w.enqueue(deletes(3, 1))
 		w.dropQueue()
-		if err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 3, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
+		if _, err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 3, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
 			t.Fatal(err)
 		}
 		c := another(t, rdb)
@@ -190,7 +190,7 @@ func TestClaimLost(t *testing.T) {
 func TestRetryRemembers(t *testing.T) {
 	w := newWorld(t, redistest.Any(t), graphsim.Config{})
 	b := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
-	if err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 1, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
+	if _, err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 1, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
 		t.Fatal(err)
 	}
 	const newest = "rollcall:{c:/c}:newest"
@@ -208,7 +208,7 @@ func TestRetryRemembers(t *testing.T) {
 func TestRetryOfCancelled(t *testing.T) {
 	w := newWorld(t, redistest.Any(t), graphsim.Config{})
 	b := w.enqueue(deletes(3, 3))
-	if err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 1, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
+	if _, err := w.q.Ledger.SettleUnsent(t.Context(), b, 1, 1, ledger.Row{Outcome: ledger.Exhausted}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.q.Ledger.Cancel(t.Context(), b); err != nil { // and cut off there

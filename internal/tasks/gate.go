@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -91,8 +92,9 @@ func (w *Worker) untilQuit(ctx context.Context) (context.Context, context.Cancel
 }
 
 // after sees the answer to every request to Graph.
-func (w *Worker) after(r graph.Result) {
+func (w *Worker) after(ctx context.Context, r graph.Result) {
 	w.metrics.request(r)
+	w.answered(ctx, &r)
 	if r.Status != http.StatusTooManyRequests {
 		if r.Status > 0 {
 			w.limiter.Answered(w.scope(r.Tenant), r.Duration)
@@ -100,13 +102,20 @@ func (w *Worker) after(r graph.Result) {
 		return
 	}
 	if r.HasRetryAfter && r.RetryAfter >= ratelimit.MaxPause {
-		w.log.Warn("Graph asks to wait for an hour or more: an hour it is")
+		w.log.LogAttrs(ctx, slog.LevelWarn, "Graph asks to wait for an hour or more: an hour it is", throttleAttrs(ctx, &r)...)
 	}
 	left, first, err := w.limiter.Refused(w.hard, w.scope(r.Tenant), time.Since(r.Started), r.RetryAfter, r.HasRetryAfter)
 	if w.hard.Err() == nil {
 		w.tellTrouble(err)
 	}
 	if first {
-		w.log.Info("Graph throttles: all workers wait", "seconds", left.Seconds())
+		w.log.LogAttrs(ctx, slog.LevelInfo, "Graph throttles: all workers wait",
+			append(throttleAttrs(ctx, &r), slog.Float64("seconds", left.Seconds()))...)
 	}
+}
+
+// throttleAttrs say which answer asked to wait, by the id that it was sent: above
+// debugging, the log does not repeat what a server says.
+func throttleAttrs(ctx context.Context, r *graph.Result) []slog.Attr {
+	return append(errandOf(ctx).attrs(), slog.String("kind", r.Kind), slog.String("client_request_id", r.ClientRequestID))
 }

@@ -35,26 +35,30 @@ const (
 
 // ProcessTask is asynq's handler. The context that asynq gives ends when asynq
 // believes the task lost, which is not when its rows are: it is not used to work.
-func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
+func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) (err error) {
+	queue, _ := asynq.GetQueueName(ctx)
+	id, _ := asynq.GetTaskID(ctx)
 	t, err := readTask(at)
 	if err != nil {
 		// Its rows are still pending in the ledger, and the sweeper writes them
 		// a task that can be read.
-		w.log.Error("a task was dropped", "error", err)
+		w.log.Error("a task was dropped", "task", id, "error", err)
 		return nil
 	}
+	t.id = id
 	if t.tenant == "" {
 		t.tenant = w.cfg.Tenant
 	}
-	queue, _ := asynq.GetQueueName(ctx)
-	id, _ := asynq.GetTaskID(ctx)
 	looking := queue == lookQueue
-	err = w.run(t, looking)
+	e := &errand{batch: t.batch.ID, task: id, span: w.startSpan(t)}
+	var back *comeBack
+	// Deferred, as a handler may panic.
+	defer func() { endSpan(e.span, back != nil || err != nil) }()
+	err = w.run(withErrand(w.hard, e), t, looking)
 	if ctx.Err() != nil {
 		w.giveBack(queue, id)
 		return err
 	}
-	var back *comeBack
 	wait, away := sentAway(err)
 	switch {
 	case err == nil:
@@ -76,20 +80,19 @@ func (w *Worker) ProcessTask(ctx context.Context, at *asynq.Task) error {
 	case w.quit.Err() != nil:
 		return &comeBack{}
 	}
-	w.log.Debug("a task comes back", "batch", t.batch.ID, "error", err)
+	w.log.Debug("a task comes back", "batch", t.batch.ID, "task", id, "error", err)
 	return &comeBack{after: redisWait}
 }
 
 // run does what can be done about the task's rows now. looking says that the
-// task has probably nothing to send.
-func (w *Worker) run(t *task, looking bool) error {
+// task has probably nothing to send. ctx ends when all is to be dropped.
+func (w *Worker) run(ctx context.Context, t *task, looking bool) error {
 	w.hands.busy.Add(1)
 	defer w.hands.busy.Add(-1)
-	slot, err := w.enter(t, looking)
+	slot, err := w.enter(ctx, t, looking)
 	if err != nil {
 		return err
 	}
-	ctx := w.hard
 	if slot != nil {
 		defer slot.Release()
 		ctx = withSlot(ctx, slot)
@@ -105,7 +108,7 @@ func (w *Worker) run(t *task, looking bool) error {
 			end = turn.Leave
 		}
 		if err := end(context.WithoutCancel(w.hard)); err != nil {
-			w.log.Debug("claims were not given up and will run out", "batch", t.batch.ID, "error", err)
+			w.log.Debug("claims were not given up and will run out", "batch", t.batch.ID, "task", t.id, "error", err)
 		}
 	}()
 	for _, s := range turn.Skipped {
@@ -127,7 +130,7 @@ func (w *Worker) run(t *task, looking bool) error {
 // needs none: waiting comes before claiming, so that nobody is held while nothing
 // is sent, and before reading, so that nothing is read for a task that is sent
 // away.
-func (w *Worker) enter(t *task, looking bool) (slot *ratelimit.Slot, err error) {
+func (w *Worker) enter(ctx context.Context, t *task, looking bool) (slot *ratelimit.Slot, err error) {
 	call := t.rows[0].CallID
 	var snap *snapshot
 	if t.reads() {
@@ -146,7 +149,7 @@ func (w *Worker) enter(t *task, looking bool) (slot *ratelimit.Slot, err error) 
 		slot.Release() // it would be over when the roster is there
 	}
 	// Its error is met again when the roster is used, unless it is gone then.
-	snap, err = w.snapshots.get(w.hard, t.tenant, call, time.Time{})
+	snap, err = w.snapshots.get(ctx, t.tenant, call, time.Time{})
 	_, away := sentAway(err)
 	if slot != nil && (away || !t.sends(snap)) {
 		slot.Release()
@@ -320,7 +323,7 @@ func (r *round) throttled(err error) {
 // may be over.
 func (r *round) held(err error) {
 	r.w.tokenTrouble(err)
-	r.w.log.Debug("nothing was sent", "batch", r.task.batch.ID, "error", err)
+	r.w.log.Debug("nothing was sent", "batch", r.task.batch.ID, "task", r.task.id, "error", err)
 	wait := holdWait
 	if r.w.quit.Err() != nil {
 		wait = 0
@@ -384,7 +387,7 @@ func (r *round) write(rows ...ledger.Settlement) []bool {
 		switch {
 		case err == nil:
 			for n, s := range rows {
-				r.w.log.Debug("row", "batch", r.task.batch.ID, "row", s.N, "written", written[n], "outcome", s.Row.Outcome.String(),
+				r.w.log.Debug("row", "batch", r.task.batch.ID, "task", r.task.id, "row", s.N, "written", written[n], "outcome", s.Row.Outcome.String(),
 					"status", s.Row.Status, "request_id", s.Row.RequestID, "attempts", s.Row.Attempts)
 			}
 			return written

@@ -96,7 +96,7 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 		r.w.intentTrouble(err)
 	}
 	if err != nil {
-		r.w.log.Debug("an intent could not be written", "batch", r.task.batch.ID, "error", err)
+		r.w.log.Debug("an intent could not be written", "batch", r.task.batch.ID, "task", r.task.id, "error", err)
 		r.later(redisWait, r.takeBack(pack, before)...)
 		return false
 	}

@@ -93,6 +93,9 @@ func TestPutBackOnce(t *testing.T) {
 		if state, next := rdb.HGet(ctx, keys[3], "state").Val(), rdb.LIndex(ctx, keys[2], -1).Val(); state != "pending" || next != "1" {
 			t.Errorf("its state is %q, the next task is %q", state, next)
 		}
+		if ns := rdb.HGet(ctx, keys[3], "pending_since").Val(); len(ns) != len("1800000000000000000") {
+			t.Errorf("it waits since %q", ns)
+		}
 		rdb.Del(ctx, keys[2], keys[3])
 		take()
 		if n := try("1800000000"); n != 0 || rdb.Exists(ctx, keys[:3]...).Val() != 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rollcall/internal/ledger"
+	"rollcall/internal/roster"
 )
 
 // visitors is how many packs are revisited at once: fewer than a client has
@@ -79,14 +80,15 @@ func (q *Queue) revisit(ctx context.Context, b ledger.Batch, f func(ctx context.
 	return unsent, hand(1)
 }
 
-// Requeue puts every task back that has pending rows and is not in the queue.
-func (q *Queue) Requeue(ctx context.Context, b ledger.Batch) error {
+// Requeue puts every task back that has pending rows and is not in the queue. It
+// returns how many those were.
+func (q *Queue) Requeue(ctx context.Context, b ledger.Batch) (back int, err error) {
 	r, err := q.reviver(ctx, b)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_, err = q.revisit(ctx, b, r.revive)
-	return err
+	return int(r.back.Load()), err
 }
 
 // ErrUnderWay means that rows of a cancelled batch are still being worked on.
@@ -158,22 +160,36 @@ func (q *Queue) Cancel(ctx context.Context, b ledger.Batch) error {
 // closeCancelled gives pending rows of a batch that was cancelled their outcome.
 // It does not cancel: the batch may have been retried since the caller looked.
 func (q *Queue) closeCancelled(ctx context.Context, b ledger.Batch) error {
-	return q.close(ctx, b, ledger.Row{Outcome: ledger.Cancelled, Detail: "the batch was cancelled"})
+	return q.close(ctx, b, cancelledRow, func(roster.Action, ledger.Outcome) {})
 }
+
+// What rows get that were never enqueued, as their enqueue was interrupted.
+var (
+	cancelledRow = ledger.Row{Outcome: ledger.Cancelled, Detail: "the batch was cancelled"}
+	expiredRow   = ledger.Row{Outcome: ledger.Expired, Detail: "never enqueued: its enqueue was interrupted and not run again"}
+)
 
 // close gives pending rows of a cancelled or expired batch their outcome: those
 // that were enqueued by beginning them, which respects whoever works on them,
-// and those that never were directly.
-func (q *Queue) close(ctx context.Context, b ledger.Batch, unsentRow ledger.Row) error {
+// and those that never were directly. It tells each of them; of the latter it is
+// not known what they were to do.
+func (q *Queue) close(ctx context.Context, b ledger.Batch, unsentRow ledger.Row, tell func(roster.Action, ledger.Outcome)) error {
 	unsent, err := q.revisit(ctx, b, func(ctx context.Context, k *pack) error {
 		_, turn, err := q.Ledger.Begin(ctx, b, k.call, refs(k.rows))
 		if err != nil {
 			return err
+		}
+		for _, s := range turn.Skipped {
+			tell(k.action, s.Row.Outcome)
 		}
 		return turn.End(ctx)
 	})
 	if err != nil {
 		return err
 	}
-	return q.Ledger.SettleUnsent(ctx, b, unsent, b.Rows, unsentRow)
+	settled, err := q.Ledger.SettleUnsent(ctx, b, unsent, b.Rows, unsentRow)
+	for range settled {
+		tell(0, unsentRow.Outcome)
+	}
+	return err
 }

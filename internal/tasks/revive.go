@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -25,6 +26,7 @@ type reviver struct {
 	// waiting are the batch's tasks that wait in its queue, as it was a moment ago:
 	// to look for each in a long list would take Redis a long time.
 	waiting map[string]bool
+	back    atomic.Int64 // tasks that were put back
 }
 
 // listPage is how many ids of a list are read at once.
@@ -58,15 +60,23 @@ func (r *reviver) revive(ctx context.Context, k *pack) error {
 	if there, err := r.mended(ctx, lookQueue, lookID(id)); there || err != nil {
 		return err
 	}
-	existing, err := r.q.send(ctx, r.batch, k)
+	existing, err := r.send(ctx, k)
 	if err != nil || !existing {
 		return err
 	}
 	if there, err := r.mended(ctx, queueName(r.batch.Queue), id); there || err != nil {
 		return err
 	}
-	_, err = r.q.send(ctx, r.batch, k)
+	_, err = r.send(ctx, k)
 	return err
+}
+
+func (r *reviver) send(ctx context.Context, k *pack) (existing bool, err error) {
+	existing, err = r.q.send(ctx, r.batch, k)
+	if err == nil && !existing {
+		r.back.Add(1)
+	}
+	return existing, err
 }
 
 // mended tells whether a task will be run, now also if someone has archived it.
@@ -82,8 +92,12 @@ func (r *reviver) mended(ctx context.Context, queue, id string) (there bool, err
 	case found < 2:
 		return found == 1, nil
 	}
-	if err := r.q.inspector.RunTask(queue, id); err != nil && !errors.Is(err, asynq.ErrTaskNotFound) {
+	if err := r.q.inspector.RunTask(queue, id); err != nil {
+		if errors.Is(err, asynq.ErrTaskNotFound) {
+			return true, nil
+		}
 		return true, fmt.Errorf("run an archived task: %w", err)
 	}
+	r.back.Add(1)
 	return true, nil
 }

@@ -98,7 +98,7 @@ func (s *snapshot) where(c roster.Change) string {
 // snapshots are the rosters of a process, each read by one request at a time.
 type snapshots struct {
 	life    time.Duration
-	read    func(tenant, call string) *snapshot
+	read    func(e *errand, tenant, call string) *snapshot
 	flights singleflight.Group
 	paged   nameSet // calls whose roster comes in pages, so that a list of 100 is no cut one
 
@@ -123,7 +123,7 @@ func (s *snapshots) get(ctx context.Context, tenant, call string, since time.Tim
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case done := <-s.flights.DoChan(key, func() (any, error) {
-			k := s.read(tenant, call)
+			k := s.read(errandOf(ctx), tenant, call)
 			if k.pages > 1 {
 				s.paged.note(key)
 			}
@@ -180,10 +180,11 @@ func (s *snapshots) keep(key string, k *snapshot) {
 	s.kept[key] = k
 }
 
-// readRoster reads the roster of a call for all who want it.
-func (w *Worker) readRoster(tenant, call string) *snapshot {
+// readRoster reads the roster of a call for all who want it: it does not end with
+// the errand on which it is read.
+func (w *Worker) readRoster(e *errand, tenant, call string) *snapshot {
 	// Waiting comes first, for the roster's age counts from the request.
-	ctx, err := w.slot(w.hard, tenant)
+	ctx, err := w.slot(withErrand(w.hard, e), tenant)
 	if err != nil {
 		return newSnapshot(time.Now(), graph.Roster{}, err)
 	}

@@ -18,7 +18,7 @@ import (
 // counted are snapshots of a roster that counts how often it is read.
 func counted(life time.Duration, read func(n int64) (graph.Roster, error)) (*snapshots, *atomic.Int64) {
 	n := &atomic.Int64{}
-	return &snapshots{life: life, read: func(string, string) *snapshot {
+	return &snapshots{life: life, read: func(*errand, string, string) *snapshot {
 		at := time.Now()
 		r, err := read(n.Add(1))
 		return newSnapshot(at, r, err)

@@ -2,9 +2,11 @@ package tasks
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"rollcall/internal/ledger"
+	"rollcall/internal/roster"
 )
 
 // quietSweeps is how many sweeps must see no progress before a batch's tasks
@@ -21,6 +23,7 @@ type progress struct {
 	next    int // quiet sweeps before it acts again
 	failed  bool
 	told    bool // the log says that its deadline is over
+	closed  bool // rows of it were given their outcome for that
 }
 
 // sweep puts tasks back that are gone while their rows are pending, and closes
@@ -73,22 +76,35 @@ func (w *Worker) sweepBatch(ctx context.Context, st ledger.Status, p *progress, 
 	// Rows whose participants are being rung stay pending beyond the end.
 	over := true
 	var err error
+	var closed atomic.Bool
+	tell := func(a roster.Action, o ledger.Outcome) {
+		closed.Store(true)
+		w.metrics.changes(a, o)
+	}
 	switch {
 	case now.After(st.Deadline):
 		if !p.told {
 			w.log.Info("the deadline of a batch is over: what is pending expires", "batch", st.ID, "pending", st.Pending)
 		}
-		err = w.queue.close(ctx, st.Batch, ledger.Row{Outcome: ledger.Expired, Detail: "never enqueued: its enqueue was interrupted and not run again"})
+		err = w.queue.close(ctx, st.Batch, expiredRow, tell)
 	case st.State == ledger.Stopped:
-		err = w.queue.closeCancelled(ctx, st.Batch)
+		err = w.queue.close(ctx, st.Batch, cancelledRow, tell)
 	default:
 		over = false
+	}
+	if closed.Load() && !p.closed {
+		p.closed = true
+		action := sweptExpired
+		if st.State == ledger.Stopped {
+			action = sweptCancelled
+		}
+		w.metrics.swept(action, 1)
 	}
 	if err != nil {
 		return err
 	}
 	if st.Pending != p.pending {
-		*p = progress{pending: st.Pending, next: quietSweeps, failed: p.failed, told: over}
+		*p = progress{pending: st.Pending, next: quietSweeps, failed: p.failed, told: over, closed: p.closed && over}
 		return nil
 	}
 	p.told = over
@@ -99,5 +115,11 @@ func (w *Worker) sweepBatch(ctx context.Context, st ledger.Status, p *progress, 
 	p.next = min(2*p.next, quietMost)
 	p.quiet = 0
 	w.log.Debug("no progress: looking for lost tasks", "batch", st.ID, "pending", st.Pending)
-	return w.queue.Requeue(ctx, st.Batch)
+	w.metrics.swept(sweptRequeued, 1)
+	back, err := w.queue.Requeue(ctx, st.Batch)
+	if back > 0 {
+		w.metrics.swept(sweptEnqueued, back)
+		w.log.Info("lost tasks of a batch were put back into the queue", "batch", st.ID, "tasks", back)
+	}
+	return err
 }

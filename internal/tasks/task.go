@@ -67,6 +67,7 @@ func options(id, queue string) []asynq.Option {
 
 // task is a payload as the handler uses it.
 type task struct {
+	id     string // in the queue
 	batch  ledger.Batch
 	tenant string
 	action roster.Action

@@ -14,6 +14,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 
 	"rollcall/internal/graph"
 	"rollcall/internal/ratelimit"
@@ -48,6 +49,7 @@ type WorkerConfig struct {
 	SweepEvery time.Duration
 	Version    string                // of the program, for those who look at the fleet
 	Metrics    prometheus.Registerer // default: a registry nobody reads
+	Tracer     trace.Tracer          // of tasks and requests; nil: none
 	Log        *slog.Logger          // default: nothing is logged
 }
 
@@ -111,8 +113,9 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	}
 	w.hands.most = int64(cfg.Concurrency)
 	w.snapshots.life, w.snapshots.read = cfg.SnapshotLife, w.readRoster
+	w.queue = NewQueue(cfg.Redis)
 	var err error
-	if w.metrics, err = newMetrics(cfg.Metrics, w.limiter.Stats); err != nil {
+	if w.metrics, err = newMetrics(cfg.Metrics, w); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	cfg.Graph.Before, cfg.Graph.After = w.before, w.after
@@ -120,7 +123,6 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if w.graph, err = graph.New(cfg.Graph); err != nil {
 		return nil, err
 	}
-	w.queue = NewQueue(cfg.Redis)
 	w.queue.Ledger.Replicas, w.queue.Ledger.Linger = cfg.Replicas, w.graph.Timeout()
 	return w, nil
 }
@@ -137,8 +139,10 @@ func (w *Worker) scope(tenant string) string { return w.cfg.App + "/" + strings.
 
 // Ready tells whether Redis answers and takes writes, outcomes too, and tasks are taken.
 func (w *Worker) Ready() bool {
-	return w.running.Load() && !w.away.on.Load() && !w.stuck.on.Load() && w.quit.Err() == nil
+	return w.running.Load() && w.redisUp() && w.quit.Err() == nil
 }
+
+func (w *Worker) redisUp() bool { return !w.away.on.Load() && !w.stuck.on.Load() }
 
 // Run takes tasks until ctx ends, then finishes or hands back what is under way.
 func (w *Worker) Run(ctx context.Context) error {

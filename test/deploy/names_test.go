@@ -95,9 +95,6 @@ func metrics(t *testing.T) func(name string) bool {
 		"up": true, "ALERTS": true, "go_goroutines": true, "process_cpu_seconds_total": true, "process_resident_memory_bytes": true,
 	}
 	text, err := os.ReadFile(filepath.Join(root, "docs", "metrics.md"))
-	if os.IsNotExist(err) {
-		text, err = []byte(agreed), nil
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,14 +109,6 @@ func metrics(t *testing.T) func(name string) bool {
 		return all[name] || all[base]
 	}
 }
-
-// agreed are the metrics, as long as docs/metrics.md does not list them.
-const agreed = `rollcall_changes_total rollcall_graph_requests_total rollcall_tasks_recovered_total rollcall_limit_rate
-rollcall_limit_paused rollcall_limit_pauses_total rollcall_limit_slots_total rollcall_limit_wait_seconds_total
-rollcall_graph_request_duration_seconds rollcall_graph_throttled_total rollcall_tasks_busy rollcall_tasks_capacity
-rollcall_sweeper_actions_total rollcall_redis_errors_total rollcall_redis_up rollcall_notices_total rollcall_build_info
-rollcall_queue_tasks rollcall_queue_latency_seconds rollcall_batches_open rollcall_rows_pending
-rollcall_oldest_pending_row_seconds rollcall_limit_pause_seconds rollcall_limit_found rollcall_fleet_workers`
 
 // namesIn are the metrics that an expression names.
 func namesIn(t *testing.T, expr string) map[string]bool {

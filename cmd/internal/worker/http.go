@@ -28,7 +28,7 @@ func (p *pages) handler(at net.Addr) http.Handler {
 		}
 		text(w, http.StatusServiceUnavailable, "not ready: Redis does not answer, or the worker is ending\n")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.Handle("/", p.console)
 	return p.guard(at, mux)
 }

@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
@@ -20,6 +19,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/redisconn"
 	"rollcall/internal/tasks"
+	"rollcall/internal/traces"
 )
 
 // consoleToken names the file with the console's token.
@@ -71,8 +71,11 @@ func Run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
+	reg := setup.Registry(rdb)
 	cfg.Metrics, cfg.Replicas = reg, setup.Replicas(*redisURL)
+	var stopTraces func()
+	cfg.Tracer, stopTraces = traces.Start(ctx, c.Env, "rollcall-worker", cli.Version(), log)
+	defer stopTraces()
 	w, err := tasks.NewWorker(cfg)
 	if err != nil {
 		return err
@@ -82,6 +85,7 @@ func Run(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	setup.CountNotices(reg, notices)
 	listener, err := listen(ctx, *httpAddr, fs.Changed("http"), log)
 	if err != nil {
 		return err

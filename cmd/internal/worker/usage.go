@@ -44,6 +44,9 @@ is in the URL, or in the file that ROLLCALL_REDIS_PASSWORD_FILE names. The conso
 shows rows and takes orders if ROLLCALL_CONSOLE_TOKEN_FILE names a file with a
 token for it; without one it shows counts.
 
+Traces: with OTEL_EXPORTER_OTLP_ENDPOINT set, spans of tasks and of requests to
+Graph go there by OTLP over HTTP; the other OTEL_* variables are heeded, too.
+
 Exit status: 0 ended by a signal, drained, or with --healthcheck ready; 1 could not
 run, or not ready; 2 usage; 130 ended by a signal before it was drained.
 

@@ -13,5 +13,6 @@ if redis.call('HEXISTS', KEYS[4], 'msg') == 0 then
 end
 -- Tasks are taken from this end: it has waited long enough.
 redis.call('RPUSH', KEYS[3], ARGV[1])
-redis.call('HSET', KEYS[4], 'state', 'pending')
+local now = redis.call('TIME')
+redis.call('HSET', KEYS[4], 'state', 'pending', 'pending_since', string.format('%d%06d000', tonumber(now[1]), tonumber(now[2])))
 return 1
