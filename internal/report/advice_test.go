@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -95,7 +94,7 @@ func adviceTable() string {
 // adviceAfter is the advice without the words for the status, which stands for others.
 func adviceAfter(o ledger.Outcome, a answer) Advice {
 	advice := Advise(o, a.status, a.code)
-	advice.What = strings.Replace(advice.What, " ("+http.StatusText(a.status)+")", "", 1)
+	advice.What = strings.Replace(advice.What, " ("+statusText(a.status)+")", "", 1)
 	return advice
 }
 
