@@ -392,11 +392,11 @@ func accessRule(t testing.TB) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rule, ok := strings.Cut(string(text), "    ACL SETUSER rollcall reset on >PASSWORD ")
+	_, rule, ok := strings.Cut(string(text), "\nACL SETUSER rollcall reset on >PASSWORD ")
 	if !ok {
 		t.Fatal("SECURITY.md shows no rule for Redis")
 	}
-	rule, _, _ = strings.Cut(rule, "\n\n")
+	rule, _, _ = strings.Cut(rule, "\n```")
 	return strings.Fields(strings.ReplaceAll(rule, `\`, ""))
 }
 
