@@ -18,6 +18,7 @@ var functions = template.FuncMap{
 	"prose":    report.Prose,
 	"bar":      bar,
 	"graph":    graphSaid,
+	"answer":   report.Answer,
 	"rate":     words.Rate,
 	"per": func(part, whole int64) string {
 		return fmt.Sprintf("%.0f %%", 100*float64(part)/float64(max(whole, 1)))
@@ -34,17 +35,14 @@ var functions = template.FuncMap{
 
 // graphSaid is what a row's last answer of Graph is known by.
 func graphSaid(r ledger.Row) string {
-	var parts []string
-	if r.Status != 0 {
-		parts = append(parts, fmt.Sprint("HTTP ", r.Status))
+	if r.Status == 0 && r.Code == "" && r.RequestID == "" {
+		return "" // nothing was asked, or nobody answered: the detail says which
 	}
-	if r.Code != "" {
-		parts = append(parts, "code "+r.Code)
-	}
+	text := report.Answer(r.Status, r.Code)
 	if r.RequestID != "" {
-		parts = append(parts, "request-id "+r.RequestID)
+		text += ", request-id " + r.RequestID
 	}
-	return strings.Join(parts, ", ")
+	return text
 }
 
 // bar draws how much of a batch is done, skipped and failed.

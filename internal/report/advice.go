@@ -133,6 +133,18 @@ func exhausted(status int) Advice {
 	}
 }
 
+// Answer names Graph's last answer by its HTTP status and error code.
+func Answer(status int, code string) string {
+	text := "no answer of Graph"
+	if status != 0 {
+		text = "HTTP " + strconv.Itoa(status)
+	}
+	if code != "" {
+		text += ", code " + code
+	}
+	return text
+}
+
 // statusText names an HTTP status, also one that nobody knows.
 func statusText(status int) string {
 	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))

@@ -26,7 +26,7 @@ var pageStyle string
 var Style = chart.Style + pageStyle
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"count": words.Count, "duration": words.Duration, "time": clock, "prose": Prose,
+	"count": words.Count, "duration": words.Duration, "time": clock, "prose": Prose, "answer": Answer,
 }).Parse(pageText))
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -1,6 +1,7 @@
 // Package report writes what became of a batch, row by row, next to the
-// original columns: the ledger's rows joined with their sources. It streams, and
-// must not know commands, the queue or Graph.
+// original columns: the ledger's rows joined with their sources. It streams. It says
+// what Graph's answers mean to people, and must not know commands, the queue, or how
+// Graph is asked.
 package report
 
 import (

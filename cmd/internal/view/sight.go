@@ -102,18 +102,12 @@ func (v sight) limit() string {
 
 // reasonText says why rows failed, and where to look.
 func reasonText(r ledger.Reason) string {
-	var why []string
-	if r.Status != 0 {
-		why = append(why, fmt.Sprint("HTTP ", r.Status))
-	}
-	if r.Code != "" {
-		why = append(why, "code "+r.Code)
-	}
+	why := report.Answer(r.Status, r.Code)
 	if r.Row > 0 {
-		why = append(why, fmt.Sprint("first in row ", r.Row))
+		why += fmt.Sprint(", first in row ", r.Row)
 	}
 	// What it means comes last: a narrow terminal cuts it.
-	return fmt.Sprintf("%d %s (%s): %s", r.Rows, r.Outcome, strings.Join(why, ", "), report.Advise(r.Outcome, r.Status, r.Code).What)
+	return fmt.Sprintf("%d %s (%s): %s", r.Rows, r.Outcome, why, report.Advise(r.Outcome, r.Status, r.Code).What)
 }
 
 // bar draws how much is done.

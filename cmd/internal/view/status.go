@@ -1,6 +1,6 @@
 // Package view shows batches to people and programs: as JSON, as text, while
 // they run, and as report files. It must not know how batches are made or
-// carried out.
+// rows carried out; it asks the queue for who works and what is allowed.
 package view
 
 import (
