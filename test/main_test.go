@@ -22,7 +22,7 @@ var bin string
 var root string
 
 func TestMain(m *testing.M) {
-	redistest.AtOnce(4)
+	redistest.AtOnce(8)
 	os.Exit(build(m))
 }
 
