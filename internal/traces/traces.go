@@ -102,9 +102,13 @@ func endpoint(env func(string) string) string {
 	return cmp.Or(env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), env("OTEL_EXPORTER_OTLP_ENDPOINT"))
 }
 
-// secrets are the values of the headers that go to the receiver, which may repeat
-// them in what it says of an error.
+// secrets are what the receiver knows its senders by: the values of headers, and for
+// some its URL but for the host. Errors may repeat them.
 func secrets(env func(string) string) (values []string) {
+	if u, err := url.Parse(endpoint(env)); err == nil {
+		password, _ := u.User.Password()
+		values = append(values, strings.Trim(u.EscapedPath(), "/"), strings.Trim(u.Path, "/"), u.RawQuery, password)
+	}
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
 		for header := range strings.SplitSeq(env(name), ",") {
 			_, value, _ := strings.Cut(header, "=")

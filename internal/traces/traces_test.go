@@ -63,11 +63,11 @@ func TestFailures(t *testing.T) {
 	status.Store(http.StatusUnauthorized)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(int(status.Load()))
-		_, _ = w.Write([]byte("no: " + r.Header.Get("Authorization") + " " + r.Header.Get("X-Key") + strings.Repeat("x", 5000)))
+		_, _ = w.Write([]byte("no: " + r.RequestURI + " " + r.URL.Path + " " + r.Header.Get("Authorization") + " " + r.Header.Get("X-Key") + strings.Repeat("x", 5000)))
 	}))
 	defer srv.Close()
 	_, span, stop, log := begin(t, map[string]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT": srv.URL, "OTEL_BSP_SCHEDULE_DELAY": "10",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": srv.URL + "/s3cret%2Fpath", "OTEL_BSP_SCHEDULE_DELAY": "10",
 		"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20s3cret-token,x-key=s3cret-key",
 	})
 	until := func(what string, n int) {
