@@ -15,8 +15,8 @@ var refusals = []struct{ prefix, hint string }{
 	{"LOADING", "Redis is starting: give it a moment"},
 	{"CLUSTERDOWN", "The cluster is not whole: see what 'redis-cli cluster info' tells"},
 	{"MOVED", "This is a node of a cluster: write redis-cluster:// instead of redis://"},
-	{"NOAUTH", "Redis wants a password: write redis://user:password@host into ROLLCALL_REDIS"},
-	{"WRONGPASS", "Redis does not know this user with this password: mend ROLLCALL_REDIS"},
+	{"NOAUTH", "Redis wants a password: write redis://user:password@host into ROLLCALL_REDIS, or have ROLLCALL_REDIS_PASSWORD_FILE name its file"},
+	{"WRONGPASS", "Redis does not know this user with this password: mend ROLLCALL_REDIS, or the file that ROLLCALL_REDIS_PASSWORD_FILE names"},
 	{"NOPERM", "The user may not do that in Redis: give it the rule of SECURITY.md"},
 }
 

@@ -7,11 +7,38 @@ import (
 	"rollcall/cmd/internal/cli"
 )
 
-// redisPassFile is the variable that names the file with the password of Redis.
-const redisPassFile = "ROLLCALL_REDIS_PASSWORD_FILE" //nolint:gosec // a name, no password
+// Variables that name the file with the password of Redis, and with that of the
+// sentinels.
+const (
+	redisPassFile    = "ROLLCALL_REDIS_PASSWORD_FILE"          //nolint:gosec // a name, no password
+	sentinelPassFile = "ROLLCALL_REDIS_SENTINEL_PASSWORD_FILE" //nolint:gosec // likewise
+)
 
-// addPassword puts the password of the file that the environment names, if it does,
-// into a URL of Redis, which may name a user.
+// addPasswords puts the passwords of the files that the environment names, if it does,
+// into a URL of Redis, which may name users.
+func addPasswords(env func(string) string, raw string) (string, error) {
+	raw, err := addPassword(env, raw)
+	if err != nil {
+		return "", err
+	}
+	password, err := readSecret(env, sentinelPassFile)
+	if err != nil || password == nil {
+		return raw, err
+	}
+	before, query, _ := strings.Cut(raw, "?")
+	options, err := url.ParseQuery(query)
+	switch {
+	case !strings.HasPrefix(raw, "redis-sentinel://"):
+		return "", cli.Usagef("%s is set, and the Redis URL names no sentinels (redis-sentinel://): leave it out", sentinelPassFile)
+	case err != nil:
+		return raw, nil // which is complained of as it is
+	case options.Has("sentinel_password"):
+		return "", cli.Usagef("the Redis URL has a sentinel_password, and %s names another: leave one out", sentinelPassFile)
+	}
+	options.Set("sentinel_password", string(password))
+	return before + "?" + options.Encode(), nil
+}
+
 func addPassword(env func(string) string, raw string) (string, error) {
 	password, err := readSecret(env, redisPassFile)
 	if err != nil || password == nil {

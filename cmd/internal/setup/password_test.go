@@ -12,6 +12,7 @@ func TestAddPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := func(name string) string { return map[string]string{redisPassFile: file}[name] }
+	sentinels := func(name string) string { return map[string]string{sentinelPassFile: file}[name] }
 	for raw, want := range map[string]string{
 		"redis://h:1/0":                   "redis://:a%2Fb%40c%3Ad%25@h:1/0",
 		"rediss://user@h:1/0":             "rediss://user:a%2Fb%40c%3Ad%25@h:1/0",
@@ -20,15 +21,23 @@ func TestAddPassword(t *testing.T) {
 		"redis-sentinel://u@a,b?master=m": "redis-sentinel://u:a%2Fb%40c%3Ad%25@a,b?master=m",
 		"127.0.0.1:6379":                  "127.0.0.1:6379",
 	} {
-		if got, err := addPassword(env, raw); err != nil || got != want {
+		if got, err := addPasswords(env, raw); err != nil || got != want {
 			t.Errorf("%s: %s, %v; want %s", raw, got, err, want)
 		}
 	}
-	if got, err := addPassword(env, "redis://u:p@h"); err == nil {
+	if got, err := addPasswords(env, "redis://u:p@h"); err == nil {
 		t.Errorf("two passwords: %s", got)
 	}
+	if got, err := addPasswords(sentinels, "redis-sentinel://u:p@a,b/1?master=m"); err != nil || got != "redis-sentinel://u:p@a,b/1?master=m&sentinel_password=a%2Fb%40c%3Ad%25" {
+		t.Errorf("of the sentinels: %s, %v", got, err)
+	}
+	for _, raw := range []string{"redis://h", "redis-sentinel://a?master=m&sentinel_password=x"} {
+		if got, err := addPasswords(sentinels, raw); err == nil {
+			t.Errorf("a password of the sentinels for %s: %s", raw, got)
+		}
+	}
 	none := func(string) string { return "" }
-	if got, err := addPassword(none, "redis://h"); err != nil || got != "redis://h" {
+	if got, err := addPasswords(none, "redis://h"); err != nil || got != "redis://h" {
 		t.Errorf("without a file: %s, %v", got, err)
 	}
 }

@@ -30,7 +30,7 @@ func Redis(ctx context.Context, c *cli.Command, fs *cli.FlagSet, url string) (re
 	if o.HasPassword && fs.Given("redis") {
 		c.Printf("notice: a password on the command line can be read by other users of this machine: set ROLLCALL_REDIS instead\n")
 	}
-	if url, err = addPassword(c.Env, url); err != nil {
+	if url, err = addPasswords(c.Env, url); err != nil {
 		return nil, err
 	}
 	return redisconn.Open(ctx, url)
