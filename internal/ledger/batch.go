@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,7 +18,7 @@ type Batch struct {
 	Base     int64         // the sequence number of row n is Base + n
 	Queue    string        // queue its tasks go to
 	Expire   time.Duration // from creation (or retry) to the deadline of its rows
-	Keep     time.Duration // how long it can be read after its deadline
+	Keep     time.Duration // how long it can be read after its deadline, or after it was last prolonged
 	Layout   []byte        // how to read its sources; the ledger does not look inside
 	Rejected int64         // rows of its input that were invalid and left out
 
@@ -237,10 +238,11 @@ func (l *Ledger) unlist(ctx context.Context, batch string) error {
 	return l.index(ctx, all[0])
 }
 
-// prune takes the oldest batches off the list of all where they have expired.
+// prune takes batches off the list of all that have expired: it looks at a few of
+// any age, as old ones may have been prolonged.
 func (l *Ledger) prune(ctx context.Context) error {
 	const some = 10
-	ids, err := l.rdb.ZRange(ctx, keyBatches, 0, some-1).Result()
+	ids, err := l.rdb.ZRandMember(ctx, keyBatches, some).Result()
 	if err != nil {
 		return wrap(err)
 	}
@@ -376,6 +378,51 @@ func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, e
 		return reopened, err
 	}
 	return reopened, l.index(ctx, st)
+}
+
+// Prolong gives a batch its whole life again, if a tenth of it is over: a file that is
+// enqueued again by the clock, for weeks perhaps, must be known as done for as long.
+func (l *Ledger) Prolong(ctx context.Context, b Batch) error {
+	left, err := l.rdb.PTTL(ctx, metaKey(b.ID)).Result()
+	if err != nil || left > b.keyLife()*9/10 {
+		return wrap(err)
+	}
+	keys := make([]string, 0, renewAhead)
+	renew := func(key string) error {
+		if keys = append(keys, key); len(keys) < renewAhead {
+			return nil
+		}
+		err := l.expire(ctx, keys, b.keyLife())
+		keys = keys[:0]
+		return err
+	}
+	for bucket := range (b.Rows + BucketRows - 1) / BucketRows {
+		if err := renew(sourceKey(b.ID, bucket)); err != nil {
+			return err
+		}
+	}
+	for hash := range (b.Rows + hashRows - 1) / hashRows {
+		if err := renew(rowsKey(b.ID, hash)); err != nil {
+			return err
+		}
+	}
+	// The batch itself last: if this is interrupted, it is done anew.
+	own := settleKeys(b.ID)
+	slices.Reverse(own)
+	return l.expire(ctx, append(keys, own...), b.keyLife())
+}
+
+// renewAhead is how many keys one round trip of Prolong deals with.
+const renewAhead = 1000
+
+func (l *Ledger) expire(ctx context.Context, keys []string, life time.Duration) error {
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, key := range keys {
+			p.Expire(ctx, key, life)
+		}
+		return nil
+	})
+	return wrap(err)
 }
 
 // hashesAhead is how many hashes one round trip of Reopen deals with.

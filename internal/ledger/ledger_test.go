@@ -106,6 +106,7 @@ func TestLedger(t *testing.T) {
 		"sources":                 testSources,
 		"unsent":                  testUnsent,
 		"everything expires":      testKeyLife,
+		"prolonged":               testProlong,
 		"sequence over batches":   testSequence,
 		"sequence lost":           testSequenceLost,
 		"newest change lost":      testLatestLost,
@@ -601,6 +602,48 @@ func testKeyLife(t *testing.T, rdb *redis.Client, l *Ledger) {
 			t.Errorf("%q expires in %s", key, ttl)
 		}
 	}
+}
+
+// testProlong: a batch whose file is enqueued again lives as if it were new, with all
+// that belongs to it.
+func testProlong(t *testing.T, rdb *redis.Client, l *Ledger) {
+	const n = renewAhead*hashRows + 7
+	b := batch(t, l, "b", n)
+	sources := make([][]byte, (n+BucketRows-1)/BucketRows)
+	for i := range sources {
+		sources[i] = []byte("x")
+	}
+	if err := l.Put(t.Context(), b, 0, sources, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := l.settle(t.Context(), b, []Settlement{{N: 1, Row: Row{Outcome: Rejected}}, {N: n, Row: Row{Outcome: Removed}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := rdb.Keys(t.Context(), "rollcall:{b:b}:*").Val()
+	if len(keys) != len(sources)+2+len(settleKeys("b")) {
+		t.Fatal(len(keys), "keys")
+	}
+	age := func(left time.Duration) {
+		for _, key := range keys {
+			rdb.Expire(t.Context(), key, left)
+		}
+	}
+	lives := func(least, most time.Duration) {
+		t.Helper()
+		if err := l.Prolong(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			if ttl := rdb.TTL(t.Context(), key).Val(); ttl < least || ttl > most {
+				t.Fatalf("%s lives for %s", key, ttl)
+			}
+		}
+	}
+	age(115 * time.Minute)
+	lives(110*time.Minute, 115*time.Minute) // not worth it yet
+	age(time.Hour)
+	lives(119*time.Minute, 2*time.Hour)
 }
 
 // testSequenceLost: a Redis that has forgotten which numbers it gave out, as one

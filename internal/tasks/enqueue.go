@@ -57,8 +57,11 @@ func (q *Queue) Enqueue(ctx context.Context, r Request) (b ledger.Batch, existin
 		ID: r.BatchID(), Rows: r.Summary.Rows, Queue: r.Queue, Expire: r.Expire, Keep: r.Keep,
 		Layout: meta, Rejected: r.Summary.Rejected,
 	})
-	if err != nil || b.Sealed {
-		return b, !created, err
+	switch {
+	case err != nil:
+		return b, false, err
+	case b.Sealed:
+		return b, !created, q.Ledger.Prolong(ctx, b)
 	}
 	b.Totals, err = q.sendRows(ctx, b, r)
 	if err != nil {
