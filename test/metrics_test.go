@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 // TestMetricsMove has all happen to a worker that metrics tell of, and looks whether
-// they do. In the end what it tells is compared with docs/metrics.md.
+// they do. What it tells is compared with docs/metrics.md.
 //
 // That a notice is given up takes a day: internal/notify tests it.
 func TestMetricsMove(t *testing.T) {
@@ -50,20 +51,24 @@ func TestMetricsMove(t *testing.T) {
 		}
 	})
 	sim := startSim(t, dir, "--latency", "2s", "--ring", "0s-1s", "--roster", "roster.csv", "--roster", "dead.csv", "--roster", "lost.csv", "--roster", "expired.csv", "--roster", "cancelled.csv")
+	token := filepath.Join(dir, "token")
+	giveToken := func() { writeFile(t, dir, "token", func(w io.Writer) { _, _ = io.WriteString(w, "simulated") }) }
+	giveToken()
 	h := startHook(t, "/hook", http.StatusInternalServerError)
-	w := observe(t, append(redis, tokenEnv(), "ROLLCALL_GRAPH_URL="+sim.url, "ROLLCALL_NOTIFY_URL="+h.url), "--concurrency", "4")
+	w := observe(t, append(redis, "ROLLCALL_TOKEN_FILE="+token, "ROLLCALL_GRAPH_URL="+sim.url, "ROLLCALL_NOTIFY_URL="+h.url), "--concurrency", "4")
 	waiting := start(t, dir, redis, "enqueue", "--wait", "--output", "json", "roster.csv")
 
 	// Graph is slow, and then throttles: for longer than what was read of Redis lasts.
 	w.moved(t, time.Minute,
 		"rollcall_tasks_busy", `rollcall_queue_tasks{queue="default",state="pending"}`, `rollcall_queue_latency_seconds{queue="default"}`,
-		"rollcall_batches_open", "rollcall_rows_pending", "rollcall_oldest_pending_row_seconds", "rollcall_fleet_workers")
+		"rollcall_batches_open", "rollcall_rows_pending", "rollcall_oldest_pending_row_seconds", "rollcall_next_deadline_seconds", "rollcall_fleet_workers")
 	if _, err := sim.request("POST", "faults", `{"limit":{"rate":15,"retry_after":"12s"},"latency":"100ms"}`); err != nil {
 		t.Fatal(err)
 	}
 	w.moved(t, time.Minute,
 		`rollcall_graph_throttled_total{kind="delete"}`, `rollcall_graph_requests_total{kind="delete",status="429"}`,
 		"rollcall_limit_pauses_total", "rollcall_limit_paused", "rollcall_limit_pause_seconds", "rollcall_limit_found", "rollcall_limit_rate")
+	compare(t, w.scrape(t)) // now that all is there: a limit that was found, and an open batch
 	// It throttles no more, but fails at times.
 	if _, err := sim.request("POST", "faults", `{"limit":{},"latency":"10ms","faults":{"delete.unavailable":0.3}}`); err != nil {
 		t.Fatal(err)
@@ -82,14 +87,13 @@ func TestMetricsMove(t *testing.T) {
 		n, there := e.values["rollcall_rows_pending"]
 		return there && n == 0
 	})
-	if e.values["rollcall_tasks_capacity"] != 4 || e.values["rollcall_fleet_workers"] != 1 || e.values["rollcall_redis_up"] != 1 ||
+	if e.values["rollcall_tasks_capacity"] != 4 || e.values["rollcall_fleet_workers"] != 1 || e.values["rollcall_redis_up"] != 1 || e.values["rollcall_token_up"] != 1 ||
 		e.values["rollcall_batches_open"] != 0 || e.values["rollcall_oldest_pending_row_seconds"] != 0 {
 		t.Errorf("in the end: %v", e.values)
 	}
 	if e.types["go_goroutines"] != "gauge" || e.types["process_cpu_seconds_total"] != "counter" {
 		t.Errorf("nothing is told of the process: %v", e.types)
 	}
-	compare(t, e)
 	openMetrics(t, w)
 
 	// Redis goes away, and comes back.
@@ -111,6 +115,18 @@ func TestMetricsMove(t *testing.T) {
 	w.until(t, "Redis is back", patience, func(e exposition) bool {
 		_, told := e.values[pending]
 		return e.values["rollcall_redis_up"] == 1 && told
+	})
+
+	// So does the token.
+	if err := os.Remove(token); err != nil {
+		t.Fatal(err)
+	}
+	must(t, 0, dir, redis, "enqueue", "--again", "lost.csv")
+	w.until(t, "the token is missed", patience, func(e exposition) bool { return e.values["rollcall_token_up"] == 0 })
+	giveToken()
+	w.until(t, "there is a token", patience, func(e exposition) bool {
+		n, told := e.values["rollcall_rows_pending"]
+		return e.values["rollcall_token_up"] == 1 && told && n == 0
 	})
 }
 

@@ -35,6 +35,7 @@ type fleetView struct {
 	batches int
 	rows    int64
 	oldest  time.Duration
+	next    time.Duration // to the first deadline; missing if there are no batches
 	pause   time.Duration
 	found   float64
 	workers int
@@ -53,7 +54,8 @@ var (
 	descQueueLatency = desc("rollcall_queue_latency_seconds", "How long the oldest pending task has waited.", "queue")
 	descBatches      = desc("rollcall_batches_open", "Batches that have pending rows.")
 	descRows         = desc("rollcall_rows_pending", "Pending rows of all batches.")
-	descOldest       = desc("rollcall_oldest_pending_row_seconds", "Age of the oldest batch that has pending rows; 0 if there is none.")
+	descOldest       = desc("rollcall_oldest_pending_row_seconds", "How long the oldest of the batches that have pending rows has been there, or since it was retried; 0 if there is none.")
+	descNext         = desc("rollcall_next_deadline_seconds", "How long until rows of the first of the open batches expire. Missing if there is none.")
 	descPause        = desc("rollcall_limit_pause_seconds", "How long the wait that Graph asked for goes on; of several tenants the longest.")
 	descFound        = desc("rollcall_limit_found", "Requests a second that Graph was found to take; of several tenants the lowest. Missing while it is not known.")
 	descWorkers      = desc("rollcall_fleet_workers", "Workers that told of themselves within 10 s.")
@@ -65,7 +67,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (*fleetMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descQueueTasks, descQueueLatency, descBatches, descRows, descOldest, descPause, descFound, descWorkers} {
+	for _, d := range []*prometheus.Desc{descQueueTasks, descQueueLatency, descBatches, descRows, descOldest, descNext, descPause, descFound, descWorkers} {
 		ch <- d
 	}
 }
@@ -88,6 +90,9 @@ func (m *fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	tell(descBatches, float64(v.batches))
 	tell(descRows, float64(v.rows))
 	tell(descOldest, v.oldest.Seconds())
+	if v.batches > 0 {
+		tell(descNext, v.next.Seconds())
+	}
 	tell(descPause, v.pause.Seconds())
 	if v.found > 0 {
 		tell(descFound, v.found)
@@ -129,9 +134,14 @@ func (q *Queue) view(ctx context.Context) (*fleetView, error) {
 		return nil, err
 	}
 	for _, st := range open {
+		left := max(st.Deadline.Sub(now), 0)
+		if v.batches == 0 || left < v.next {
+			v.next = left
+		}
 		v.batches++
 		v.rows += st.Pending
-		v.oldest = max(v.oldest, now.Sub(st.CreatedAt))
+		// Rows of a batch that was made long ago and is retried are as old as that.
+		v.oldest = max(v.oldest, now.Sub(st.Deadline.Add(-st.Expire)))
 	}
 	fleet, err := q.Fleet(ctx)
 	if err != nil {

@@ -107,7 +107,6 @@ func (r *round) post(ctx context.Context, pack []int) (refused bool) {
 	inv := r.invitation(pack)
 	r.outside(func() { op, err = r.w.graph.Invite(ctx, r.task.tenant, r.call, inv) })
 	if err == nil {
-		r.w.tokenTrouble(nil)
 		r.accepted(pack, op)
 		return false
 	}

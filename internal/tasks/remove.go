@@ -26,7 +26,6 @@ func (r *round) remove(ctx context.Context, i int) {
 	row, err := r.removal(ctx, i)
 	if row.Outcome != ledger.Pending {
 		row.Attempts = known.Attempts + 1
-		r.w.tokenTrouble(nil)
 		r.record(r.state(i, row))
 		return
 	}
