@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -33,6 +34,8 @@ type cluster struct {
 	pods     []pod
 	services []corev1.Service
 	budgets  []policyv1.PodDisruptionBudget
+	monitors []monitoringv1.ServiceMonitor
+	scaled   []scaledObject
 }
 
 type pod struct {
@@ -41,15 +44,29 @@ type pod struct {
 	meta  metav1.ObjectMeta
 }
 
-// custom are kinds whose types would bring their operators' code along: of them only
-// what an object is called is looked at.
-var custom = []string{"ServiceMonitor", "ScaledObject"}
+// scaledObject is what of KEDA's type is used here: its own brings all clients of
+// Kubernetes along, which take a minute to compile.
+type scaledObject struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		ScaleTargetRef  struct{ Name string }
+		MinReplicaCount int
+		MaxReplicaCount int
+		PollingInterval int
+		CooldownPeriod  int
+		Triggers        []struct {
+			Type, MetricType string
+			Metadata         map[string]string
+		}
+	}
+}
 
-// buildOverlay builds an overlay with Kustomize and reads what comes out with the types of
-// Kubernetes; a field that there is not is an error.
+// buildOverlay builds what is in a directory with Kustomize and reads what comes out with the types of
+// Kubernetes and of the operators; a field that there is not is an error.
 func buildOverlay(t *testing.T, dir string) *cluster {
 	t.Helper()
-	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, kubernetesDir, dir))
+	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +135,16 @@ func (c *cluster) add(key, kind string, text []byte) {
 		read(new(corev1.ConfigMap))
 	case "Secret":
 		read(new(corev1.Secret))
+	case "ServiceMonitor":
+		var m monitoringv1.ServiceMonitor
+		read(&m)
+		c.monitors = append(c.monitors, m)
+	case "ScaledObject":
+		var o scaledObject
+		read(&o)
+		c.scaled = append(c.scaled, o)
 	default:
-		if !slices.Contains(custom, kind) {
-			c.t.Errorf("%s is of a kind that is not known here", key)
-		}
+		c.t.Errorf("%s is of a kind that is not known here", key)
 	}
 }
 
@@ -133,7 +156,7 @@ func TestKubernetes(t *testing.T) {
 		"overlays/demo":    {"Deployment/worker", "Deployment/redis", "Deployment/graphsim", "Job/demo", "Namespace/rollcall-demo"},
 	} {
 		t.Run(dir, func(t *testing.T) {
-			c := buildOverlay(t, dir)
+			c := buildOverlay(t, filepath.Join(root, kubernetesDir, dir))
 			for _, key := range wanted {
 				if !c.names[key] {
 					t.Errorf("there is no %s", key)
@@ -159,6 +182,12 @@ func TestKubernetes(t *testing.T) {
 				if err != nil || !slices.ContainsFunc(c.pods, func(p pod) bool { return s.Matches(labels.Set(p.meta.Labels)) }) {
 					t.Errorf("PodDisruptionBudget/%s is for no pod: %v", b.Name, err)
 				}
+			}
+			for _, m := range c.monitors {
+				c.checkMonitor(m)
+			}
+			for _, o := range c.scaled {
+				c.checkScaled(o)
 			}
 		})
 	}
@@ -236,6 +265,67 @@ func (c *cluster) checkPod(p pod) {
 	}
 }
 
+// TestEveryRun wants each run of the CronJob to have a key of its own, if that is asked
+// for.
+func TestEveryRun(t *testing.T) {
+	dir := t.TempDir()
+	to, err := filepath.Rel(dir, filepath.Join(root, kubernetesDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "resources: [" + to + "/base]\ncomponents: [" + to + "/components/every-run]\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range buildOverlay(t, dir).pods {
+		keyed := slices.ContainsFunc(p.spec.Containers[0].Env, func(e corev1.EnvVar) bool {
+			return e.Name == "ROLLCALL_KEY" && e.ValueFrom.FieldRef.FieldPath == "metadata.labels['"+batchv1.JobNameLabel+"']"
+		})
+		if keyed != (p.owner == "CronJob/enqueue") {
+			t.Errorf("%s has a key: %t", p.owner, keyed)
+		}
+	}
+}
+
+// checkMonitor wants services to be scraped, under the name that the alerts look for.
+func (c *cluster) checkMonitor(m monitoringv1.ServiceMonitor) {
+	c.t.Helper()
+	s, err := metav1.LabelSelectorAsSelector(&m.Spec.Selector)
+	if err != nil || len(m.Spec.Endpoints) != 1 {
+		c.t.Fatalf("ServiceMonitor/%s: %v, %d endpoints", m.Name, err, len(m.Spec.Endpoints))
+	}
+	e := m.Spec.Endpoints[0]
+	if !slices.ContainsFunc(c.services, func(v corev1.Service) bool {
+		return s.Matches(labels.Set(v.Labels)) && slices.ContainsFunc(v.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == e.Port })
+	}) {
+		c.t.Errorf("ServiceMonitor/%s finds no service with a port %q", m.Name, e.Port)
+	}
+	if !slices.ContainsFunc(e.RelabelConfigs, func(r monitoringv1.RelabelConfig) bool {
+		return r.TargetLabel == "job" && r.Replacement != nil && *r.Replacement == "rollcall"
+	}) {
+		c.t.Errorf("ServiceMonitor/%s does not call the job rollcall", m.Name)
+	}
+}
+
+// checkScaled wants it to scale what there is, by metrics that there are.
+func (c *cluster) checkScaled(o scaledObject) {
+	c.t.Helper()
+	if target := "Deployment/" + o.Spec.ScaleTargetRef.Name; !c.names[target] {
+		c.t.Errorf("ScaledObject/%s scales %s, which there is not", o.Name, target)
+	}
+	if o.Spec.MinReplicaCount < 1 || o.Spec.MaxReplicaCount < o.Spec.MinReplicaCount || len(o.Spec.Triggers) == 0 {
+		c.t.Errorf("ScaledObject/%s scales by %d triggers from %d to %d", o.Name, len(o.Spec.Triggers), o.Spec.MinReplicaCount, o.Spec.MaxReplicaCount)
+	}
+	exist := metrics(c.t)
+	for _, trigger := range o.Spec.Triggers {
+		for name := range namesIn(c.t, trigger.Metadata["query"]) {
+			if !exist(name) {
+				c.t.Errorf("ScaledObject/%s names %s, which does not exist", o.Name, name)
+			}
+		}
+	}
+}
+
 // secrets are what an operator makes: its name, and its keys.
 var secrets = map[string][]string{"rollcall": {"redis-password", "azure-client-secret", "console-token"}}
 
@@ -275,7 +365,7 @@ func TestDemoFiles(t *testing.T) {
 
 // TestNothingIsLeftOut wants each directory of manifests to be built by a test.
 func TestNothingIsLeftOut(t *testing.T) {
-	built := []string{"base", "components/console", "components/keda", "components/monitoring", "overlays/demo", "overlays/example"}
+	built := []string{"base", "components/console", "components/every-run", "components/keda", "components/monitoring", "overlays/demo", "overlays/example"}
 	var found []string
 	err := filepath.WalkDir(filepath.Join(root, kubernetesDir), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == "kustomization.yaml" {
