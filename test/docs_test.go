@@ -233,7 +233,8 @@ func shell(t *testing.T, dir, own, script string, env ...string) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env = append(env, "DOCS="+own, "ROOT="+root, "GO="+realGo, "GOFLAGS=-buildvcs=false")
+	// Compiled as the image is, which other tests build: so it is done once.
+	env = append(env, "DOCS="+own, "ROOT="+root, "GO="+realGo, "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false")
 	cmd := command(ctx, dir, env, "sh", "-c", script)
 	cmd.Path = "/bin/sh"
 	for i, v := range cmd.Env {
