@@ -165,7 +165,10 @@ func parseMany(scheme, rest, defaultPort string) (*Options, error) {
 			return nil, errors.New("the Redis URL's path must be the number of a database")
 		}
 	}
-	query := u.Query()
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, errUnreadable
+	}
 	for name, values := range query {
 		switch v := values[0]; {
 		case name == "master" && !o.cluster:

@@ -26,9 +26,10 @@ func addPasswords(env func(string) string, raw string) (string, error) {
 		return raw, err
 	}
 	before, query, _ := strings.Cut(raw, "?")
+	scheme, _, _ := strings.Cut(raw, "://")
 	options, err := url.ParseQuery(query)
 	switch {
-	case !strings.HasPrefix(raw, "redis-sentinel://"):
+	case !strings.EqualFold(scheme, "redis-sentinel"):
 		return "", cli.Usagef("%s is set, and the Redis URL names no sentinels (redis-sentinel://): leave it out", sentinelPassFile)
 	case err != nil:
 		return raw, nil // which is complained of as it is

@@ -36,6 +36,9 @@ func TestAddPassword(t *testing.T) {
 			t.Errorf("a password of the sentinels for %s: %s", raw, got)
 		}
 	}
+	if got, err := addPasswords(sentinels, "Redis-Sentinel://a?master=m"); err != nil || got != "Redis-Sentinel://a?master=m&sentinel_password=a%2Fb%40c%3Ad%25" {
+		t.Errorf("of the sentinels: %s, %v", got, err)
+	}
 	none := func(string) string { return "" }
 	if got, err := addPasswords(none, "redis://h"); err != nil || got != "redis://h" {
 		t.Errorf("without a file: %s, %v", got, err)
