@@ -93,7 +93,7 @@ func (w *Worker) untilQuit(ctx context.Context) (context.Context, context.Cancel
 
 // after sees the answer to every request to Graph.
 func (w *Worker) after(ctx context.Context, r graph.Result) {
-	w.tokenTrouble(nil) // it was sent with one
+	w.tokenTrouble(r.Tenant, nil) // it was sent with one
 	w.metrics.request(r)
 	w.answered(ctx, &r)
 	if r.Status != http.StatusTooManyRequests {

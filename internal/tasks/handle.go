@@ -322,7 +322,7 @@ func (r *round) throttled(err error) {
 // held leaves the rest of the task until what kept a request from being sent
 // may be over.
 func (r *round) held(err error) {
-	r.w.tokenTrouble(err)
+	r.w.tokenTrouble(r.task.tenant, err)
 	r.w.log.Debug("nothing was sent", "batch", r.task.batch.ID, "task", r.task.id, "error", err)
 	wait := holdWait
 	if r.w.quit.Err() != nil {

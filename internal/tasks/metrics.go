@@ -83,8 +83,8 @@ func newMetrics(reg prometheus.Registerer, w *Worker) (*metrics, error) {
 			func() float64 { return float64(w.hands.most) }),
 		gauge("rollcall_redis_up", "1 while Redis answers this worker and takes writes.",
 			func() float64 { return truth(w.redisUp()) }),
-		gauge("rollcall_token_up", "0 while this worker gets no token for Graph.",
-			func() float64 { return truth(!w.noToken.on.Load()) }),
+		gauge("rollcall_token_up", "0 while this worker gets no token for Graph, of several tenants for one or more.",
+			func() float64 { return truth(!w.noToken.any.Load()) }),
 		&fleetMetrics{queue: w.queue},
 	)
 	for _, c := range all {

@@ -3,7 +3,6 @@ package tasks
 import (
 	"sync/atomic"
 
-	"rollcall/internal/graph"
 	"rollcall/internal/ledger"
 )
 
@@ -22,12 +21,6 @@ func (t *trouble) set(w *Worker, err error, begins, ends string) {
 
 func (w *Worker) redisTrouble(err error) {
 	w.away.set(w, err, "Redis does not answer, or takes no writes: work waits for it", "Redis answers again")
-}
-
-func (w *Worker) tokenTrouble(err error) {
-	if err == nil || graph.KindOf(err) == graph.NoToken {
-		w.noToken.set(w, err, "no token for Graph: rows wait until there is one", "there is a token for Graph again")
-	}
 }
 
 // writeTrouble is about outcomes: a Redis that is full still answers, but takes

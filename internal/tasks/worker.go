@@ -89,7 +89,7 @@ type Worker struct {
 	stuck      trouble // the last outcome could not be written
 	noIntent   trouble // nor the last intent
 	untold     trouble // the last pause is not known to others
-	noToken    trouble // the last row that wanted a token got none
+	noToken    noTokens
 	lost       nameSet // batches that the ledger does not know
 }
 
@@ -170,6 +170,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { w.watchRedis(ctx) })
 	helpers.Go(func() { w.sweep(ctx) })
+	helpers.Go(func() { w.watchTokens(ctx) })
 	helpers.Go(func() { w.recoverTasks(ctx) })
 	calledBack := make(chan struct{})
 	go func() { defer close(calledBack); w.callBack(ctx) }()
