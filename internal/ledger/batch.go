@@ -175,25 +175,25 @@ func (l *Ledger) Status(ctx context.Context, batch string) (Status, error) {
 // List reads the newest batches, newest first, at most limit of them.
 func (l *Ledger) List(ctx context.Context, limit int64) ([]Status, error) {
 	var found []Status
-	for int64(len(found)) < limit {
-		from := int64(len(found))
-		ids, err := l.rdb.ZRevRange(ctx, keyBatches, from, limit-1).Result()
+	for from := int64(0); ; from += limit {
+		ids, err := l.rdb.ZRevRange(ctx, keyBatches, from, from+limit-1).Result()
 		if err != nil {
 			return nil, wrap(err)
 		}
-		if len(ids) == 0 {
-			break
-		}
-		some, err := l.existing(ctx, keyBatches, ids)
+		all, err := l.statuses(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, some...)
-		if len(some) == len(ids) && int64(len(ids)) < limit-from {
-			break
+		for _, st := range all {
+			// Those that have expired are left in the list: whoever looks may not write.
+			if st.ID != "" && int64(len(found)) < limit {
+				found = append(found, st)
+			}
+		}
+		if int64(len(found)) == limit || int64(len(ids)) < limit {
+			return found, nil
 		}
 	}
-	return found, nil
 }
 
 // Open reads the batches that have pending rows, newest first.
@@ -346,9 +346,12 @@ func readStatus(id string, meta, counts map[string]string) (Status, error) {
 	return st, bad
 }
 
+// ErrOld means that changes which are newer than a batch's may have been forgotten.
+var ErrOld = errors.New("the batch was made so long ago that newer changes to its participants may have been forgotten, which these rows would undo: 'batch report --only failed' makes a file of what is left, to be looked at and enqueued")
+
 // Reopen makes the rows pending again whose outcome is one of those given, and
-// gives them a new deadline. Their sequence numbers stay. It returns how many
-// they were.
+// gives them a new deadline. Their sequence numbers stay, so it returns ErrOld for a
+// batch that was prolonged. It returns how many rows they were.
 func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, error) {
 	letters := make([]byte, 0, len(which))
 	for _, o := range which {
@@ -357,6 +360,9 @@ func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, e
 	now, err := l.rdb.Time(ctx).Result()
 	if err != nil {
 		return 0, wrap(err)
+	}
+	if now.Sub(b.CreatedAt) > b.keyLife() {
+		return 0, fmt.Errorf("batch %s: %w", b.ID, ErrOld)
 	}
 	// Listed first: from the first reopened row on, the batch must not be
 	// overlooked, wherever this is interrupted.
@@ -382,10 +388,16 @@ func (l *Ledger) Reopen(ctx context.Context, b Batch, which []Outcome) (int64, e
 
 // Prolong gives a batch its whole life again, if a tenth of it is over: a file that is
 // enqueued again by the clock, for weeks perhaps, must be known as done for as long.
+// It returns ErrNoBatch if the batch is gone.
 func (l *Ledger) Prolong(ctx context.Context, b Batch) error {
 	left, err := l.rdb.PTTL(ctx, metaKey(b.ID)).Result()
-	if err != nil || left > b.keyLife()*9/10 {
+	switch {
+	case err != nil:
 		return wrap(err)
+	case left < 0:
+		return fmt.Errorf("batch %q: %w", b.ID, ErrNoBatch)
+	case left > b.keyLife()*9/10:
+		return nil
 	}
 	keys := make([]string, 0, renewAhead)
 	renew := func(key string) error {

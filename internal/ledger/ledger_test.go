@@ -535,6 +535,17 @@ func testLists(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if got, err := l.List(t.Context(), 1); err != nil || len(got) != 1 || got[0].ID != "b2" {
 		t.Errorf("newest %+v, %v", got, err)
 	}
+	if got, err := l.List(t.Context(), 2); err != nil || len(got) != 2 || got[1].ID != "b0" {
+		t.Errorf("two newest %+v, %v", got, err)
+	}
+	// Whoever looks may not write: who makes the next batches takes it off.
+	if n := rdb.ZCard(t.Context(), keyBatches).Val(); n != 3 {
+		t.Errorf("%d batches are listed", n)
+	}
+	batch(t, l, "b3", 1)
+	if n := rdb.ZCard(t.Context(), keyBatches).Val(); n != 3 {
+		t.Errorf("%d batches are listed after another was made", n)
+	}
 }
 
 func testSources(t *testing.T, _ *redis.Client, l *Ledger) {
@@ -644,6 +655,19 @@ func testProlong(t *testing.T, rdb *redis.Client, l *Ledger) {
 	lives(110*time.Minute, 115*time.Minute) // not worth it yet
 	age(time.Hour)
 	lives(119*time.Minute, 2*time.Hour)
+
+	// Of the time it was prolonged for, nobody remembers who changed what.
+	if _, err := l.Reopen(t.Context(), b, []Outcome{Rejected}); err != nil {
+		t.Error(err)
+	}
+	rdb.HIncrBy(t.Context(), metaKey(b.ID), "created", -(2*time.Hour + time.Minute).Milliseconds())
+	if _, err := l.Reopen(t.Context(), status(t, l, b).Batch, []Outcome{Removed}); !errors.Is(err, ErrOld) {
+		t.Errorf("an old batch is reopened: %v", err)
+	}
+	rdb.Del(t.Context(), metaKey(b.ID))
+	if err := l.Prolong(t.Context(), b); !errors.Is(err, ErrNoBatch) {
+		t.Errorf("a batch that is gone is prolonged: %v", err)
+	}
 }
 
 // testSequenceLost: a Redis that has forgotten which numbers it gave out, as one

@@ -53,15 +53,19 @@ func (q *Queue) Enqueue(ctx context.Context, r Request) (b ledger.Batch, existin
 	if err != nil {
 		return b, false, fmt.Errorf("encode layout: %w", err)
 	}
-	b, created, err := q.Ledger.Create(ctx, ledger.Batch{
+	wanted := ledger.Batch{
 		ID: r.BatchID(), Rows: r.Summary.Rows, Queue: r.Queue, Expire: r.Expire, Keep: r.Keep,
 		Layout: meta, Rejected: r.Summary.Rejected,
-	})
-	switch {
-	case err != nil:
-		return b, false, err
-	case b.Sealed:
-		return b, !created, q.Ledger.Prolong(ctx, b)
+	}
+	b, created, err := q.Ledger.Create(ctx, wanted)
+	if err == nil && b.Sealed {
+		if err = q.Ledger.Prolong(ctx, b); !errors.Is(err, ledger.ErrNoBatch) {
+			return b, true, err
+		}
+		b, created, err = q.Ledger.Create(ctx, wanted) // it expired at this moment
+	}
+	if err != nil || b.Sealed {
+		return b, !created, err
 	}
 	b.Totals, err = q.sendRows(ctx, b, r)
 	if err != nil {

@@ -16,6 +16,8 @@ const (
 	// however many scrape, and fleetReadTime how long one scrape waits for it.
 	fleetReadEvery = 5 * time.Second
 	fleetReadTime  = 2 * time.Second
+	// shortLife is the --expire of batches that are meant to be over soon in any case.
+	shortLife = 2 * time.Hour
 )
 
 // fleetMetrics are what Redis tells of the queue, the open batches and the workers:
@@ -35,7 +37,7 @@ type fleetView struct {
 	batches int
 	rows    int64
 	oldest  time.Duration
-	next    time.Duration // to the first deadline; missing if there are no batches
+	next    time.Duration // to the first deadline; negative: there is none
 	pause   time.Duration
 	found   float64
 	workers int
@@ -55,7 +57,7 @@ var (
 	descBatches      = desc("rollcall_batches_open", "Batches that have pending rows.")
 	descRows         = desc("rollcall_rows_pending", "Pending rows of all batches.")
 	descOldest       = desc("rollcall_oldest_pending_row_seconds", "How long the oldest of the batches that have pending rows has been there, or since it was retried; 0 if there is none.")
-	descNext         = desc("rollcall_next_deadline_seconds", "How long until rows of the first of the open batches expire. Missing if there is none.")
+	descNext         = desc("rollcall_next_deadline_seconds", "How long until rows of the first of the open batches expire, without those that are given two hours or less. Missing if there is none.")
 	descPause        = desc("rollcall_limit_pause_seconds", "How long the wait that Graph asked for goes on; of several tenants the longest.")
 	descFound        = desc("rollcall_limit_found", "Requests a second that Graph was found to take; of several tenants the lowest. Missing while it is not known.")
 	descWorkers      = desc("rollcall_fleet_workers", "Workers that told of themselves within 10 s.")
@@ -90,7 +92,7 @@ func (m *fleetMetrics) Collect(ch chan<- prometheus.Metric) {
 	tell(descBatches, float64(v.batches))
 	tell(descRows, float64(v.rows))
 	tell(descOldest, v.oldest.Seconds())
-	if v.batches > 0 {
+	if v.next >= 0 {
 		tell(descNext, v.next.Seconds())
 	}
 	tell(descPause, v.pause.Seconds())
@@ -120,7 +122,7 @@ func (m *fleetMetrics) look() *fleetView {
 
 // view reads all that the fleet's metrics tell.
 func (q *Queue) view(ctx context.Context) (*fleetView, error) {
-	var v fleetView
+	v := fleetView{next: -1}
 	var err error
 	if v.queues, err = q.queueViews(ctx); err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func (q *Queue) view(ctx context.Context) (*fleetView, error) {
 	}
 	for _, st := range open {
 		left := max(st.Deadline.Sub(now), 0)
-		if v.batches == 0 || left < v.next {
+		if st.Expire > shortLife && (v.next < 0 || left < v.next) {
 			v.next = left
 		}
 		v.batches++
