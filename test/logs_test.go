@@ -131,7 +131,7 @@ func busy(t *testing.T) (server *redistest.Server, dir string, sim *simulator) {
 		}
 		_, _ = fmt.Fprintln(w, "invite,call-3,,,+14255550100,Jane Doe")
 	})
-	sim = startSim(t, dir, "--latency", "5ms", "--ring", "0s-1s", "--window", "25/1s", "--fault", "delete.unavailable=0.1", "--roster", "roster.csv")
+	sim = startSim(t, dir, "--latency", "5ms", "--ring", "0s-1s", "--window", "10/1s", "--fault", "delete.unavailable=0.1", "--roster", "roster.csv")
 	must(t, 0, dir, []string{"ROLLCALL_REDIS=" + server.URL()}, "enqueue", "roster.csv")
 	return server, dir, sim
 }
