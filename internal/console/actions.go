@@ -105,6 +105,9 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) {
 		case errors.Is(got.err, tasks.ErrUnderWay):
 			c.fail(w, r, http.StatusConflict, "Rows of the cancelled batch are still under way: try again in a moment.")
 			return
+		case errors.Is(got.err, ledger.ErrOld):
+			c.fail(w, r, http.StatusConflict, "The batch is so old that newer changes may be forgotten, which its rows would undo: look at the report of the failed rows, and enqueue what is still wanted.")
+			return
 		case got.err != nil:
 			c.failed(w, r, got.err)
 			return

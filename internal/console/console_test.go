@@ -319,6 +319,10 @@ func TestOrders(t *testing.T) {
 		if status, _ := do("cancel", url.Values{}); status != http.StatusConflict {
 			t.Errorf("cancel of what has ended: %d", status)
 		}
+		rdb.HIncrBy(t.Context(), "rollcall:{b:"+b.ID+"}:meta", "created", -(1000 * time.Hour).Milliseconds())
+		if status, _ := do("retry", url.Values{"only": {"cancelled"}}); status != http.StatusConflict {
+			t.Errorf("retry of what newer changes may be forgotten of: %d", status)
+		}
 		if status, _ := do("retry", url.Values{"only": {"done"}}); status != http.StatusBadRequest {
 			t.Errorf("retry of what is done: %d", status)
 		}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -84,7 +85,7 @@ func newMetrics(reg prometheus.Registerer, w *Worker) (*metrics, error) {
 		gauge("rollcall_redis_up", "1 while Redis answers this worker and takes writes.",
 			func() float64 { return truth(w.redisUp()) }),
 		gauge("rollcall_token_up", "0 while this worker gets no token for Graph, of several tenants for one or more.",
-			func() float64 { return truth(!w.noToken.any.Load()) }),
+			func() float64 { return truth(!w.noToken.any(time.Now())) }),
 		&fleetMetrics{queue: w.queue},
 	)
 	for _, c := range all {

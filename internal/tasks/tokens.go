@@ -1,53 +1,59 @@
 package tasks
 
 import (
-	"context"
-	"maps"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"rollcall/internal/graph"
 )
 
-// tokenTime bounds how long it is waited for a token that no row waits for.
-const tokenTime = 10 * time.Second
+// tokenMissed is for how long a token counts as missing after a row wanted it: rows
+// that wait for one come back every holdWait, and none may be left that does.
+const tokenMissed = 6 * holdWait
 
-// noTokens are the tenants for which this worker got no token when it last wanted one.
-// The log has a line when one begins to be missing and one when it is there again.
+// noTokens are the tenants for which this worker got no token, and when last. The log
+// has a line when one begins to be missing and one when it is there again.
 type noTokens struct {
-	any atomic.Bool
-	mu  sync.Mutex
-	of  map[string]bool
+	mu   sync.Mutex
+	last map[string]time.Time
 }
 
-// set notes whether there is a token for a tenant, and tells whether that is new.
-func (n *noTokens) set(tenant string, missing bool) bool {
-	if !missing && !n.any.Load() {
-		return false
-	}
+// missed notes that there was none, and tells whether that is new.
+func (n *noTokens) missed(tenant string, now time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.of[tenant] == missing {
-		return false
+	n.forget(now)
+	_, known := n.last[tenant]
+	if n.last == nil {
+		n.last = map[string]time.Time{}
 	}
-	if missing {
-		if n.of == nil {
-			n.of = map[string]bool{}
+	n.last[tenant] = now
+	return !known
+}
+
+// got notes that there was one, and tells whether that is new.
+func (n *noTokens) got(tenant string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, known := n.last[tenant]
+	delete(n.last, tenant)
+	return known
+}
+
+// any tells whether one is missing.
+func (n *noTokens) any(now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.forget(now)
+	return len(n.last) > 0
+}
+
+func (n *noTokens) forget(now time.Time) {
+	for tenant, at := range n.last {
+		if now.Sub(at) > tokenMissed {
+			delete(n.last, tenant)
 		}
-		n.of[tenant] = true
-	} else {
-		delete(n.of, tenant)
 	}
-	n.any.Store(len(n.of) > 0)
-	return true
-}
-
-func (n *noTokens) tenants() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Collect(maps.Keys(n.of))
 }
 
 // tokenTrouble notes what a request for a tenant says of its token: err is why it was
@@ -55,27 +61,12 @@ func (n *noTokens) tenants() []string {
 func (w *Worker) tokenTrouble(tenant string, err error) {
 	switch {
 	case err == nil:
-		if w.noToken.set(tenant, false) {
+		if w.noToken.got(tenant) {
 			w.log.Info("there is a token for Graph again", "tenant", tenant)
 		}
 	case graph.KindOf(err) == graph.NoToken:
-		if w.noToken.set(tenant, true) {
+		if w.noToken.missed(tenant, time.Now()) {
 			w.log.Error("no token for Graph: rows wait until there is one", "tenant", tenant, "error", err)
-		}
-	}
-}
-
-// watchTokens asks for the tokens that were missing, every 30 s unless it is set
-// otherwise: so it is known that they are there again, also if no row is left that
-// wants them.
-func (w *Worker) watchTokens(ctx context.Context) {
-	for every(ctx, jitter(2*w.cfg.SweepEvery)) {
-		for _, tenant := range w.noToken.tenants() {
-			actx, cancel := context.WithTimeout(ctx, tokenTime)
-			if _, err := w.cfg.Graph.Tokens.Token(actx, tenant, false); err == nil {
-				w.tokenTrouble(tenant, nil)
-			}
-			cancel()
 		}
 	}
 }

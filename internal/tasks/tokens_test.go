@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/internal/graph/graphsim"
-	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 )
 
@@ -28,8 +27,7 @@ func (s *tenantTokens) Token(_ context.Context, tenant string, _ bool) (string, 
 }
 
 // TestTokensOfTenants: that one tenant has no token is told all the time, also while
-// requests for another are sent; and no longer when there is one again, though no row
-// wants it.
+// requests for another are sent; and no longer when there is one again.
 func TestTokensOfTenants(t *testing.T) {
 	t.Parallel()
 	const good, bad = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000002"
@@ -38,7 +36,7 @@ func TestTokensOfTenants(t *testing.T) {
 	tokens, reg := &tenantTokens{without: bad}, prometheus.NewRegistry()
 	tokens.missing.Store(true)
 	w.work(func(c *WorkerConfig) {
-		c.Metrics, c.Graph.Tokens, c.Rate, c.SweepEvery = reg, tokens, 50, 100*time.Millisecond
+		c.Metrics, c.Graph.Tokens, c.Rate = reg, tokens, 50
 	})
 	up := func() bool { return told(t, reg)["token_up"] == 1 }
 	redistest.Eventually(t, time.Minute, "the token is missed", func() bool { return !up() })
@@ -48,13 +46,25 @@ func TestTokensOfTenants(t *testing.T) {
 		}
 		return w.status(busy).Pending == 0
 	})
-	if err := w.q.Cancel(t.Context(), waits); err != nil {
-		t.Fatal(err)
-	}
-	redistest.Eventually(t, time.Minute, "the waiting rows are cancelled", func() bool { return w.status(waits).Pending == 0 })
-	if got := w.status(waits).Outcomes[ledger.Cancelled]; got != 5 {
-		t.Errorf("%d rows were cancelled", got)
-	}
 	tokens.missing.Store(false)
-	redistest.Eventually(t, time.Minute, "it is known that there is a token", up)
+	redistest.Eventually(t, time.Minute, "the waiting rows are done", func() bool { return w.status(waits).Pending == 0 })
+	if !up() {
+		t.Error("tokens are told to be missing, and all rows are done")
+	}
+}
+
+// TestNobodyWantsTheToken: that there is none is forgotten where no row wants it any
+// more, as when a batch with a mistyped tenant was cancelled.
+func TestNobodyWantsTheToken(t *testing.T) {
+	var n noTokens
+	now := time.Now()
+	if !n.missed("a", now) || n.missed("a", now.Add(holdWait)) || n.got("b") {
+		t.Error("what is new is not told")
+	}
+	if !n.any(now.Add(holdWait+tokenMissed)) || n.any(now.Add(holdWait+tokenMissed+1)) {
+		t.Error("it is not forgotten in time")
+	}
+	if !n.missed("a", now.Add(time.Hour)) || !n.got("a") || n.any(now.Add(time.Hour)) {
+		t.Error("it is not known anew")
+	}
 }

@@ -170,7 +170,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { w.watchRedis(ctx) })
 	helpers.Go(func() { w.sweep(ctx) })
-	helpers.Go(func() { w.watchTokens(ctx) })
 	helpers.Go(func() { w.recoverTasks(ctx) })
 	calledBack := make(chan struct{})
 	go func() { defer close(calledBack); w.callBack(ctx) }()
