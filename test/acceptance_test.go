@@ -11,9 +11,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestTenThousandRows runs 10,000 rows over 100 calls through two workers. The
@@ -180,7 +180,7 @@ func TestWorkerKilled(t *testing.T) {
 	workers := fleet(t, 2, server.URL(), sim.url, "--concurrency", "8")
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	waiting := start(t, dir, env, "enqueue", "--wait", "--report", "report.csv", "--output", "json", "roster.csv")
-	redistest.Eventually(t, time.Minute, "the batch is half done", func() bool {
+	testutil.Eventually(t, "the batch is half done", func() bool {
 		return sim.state(t).Counters.Requests >= calls*perCall/3
 	})
 	if r := workers[0].signal(os.Kill); r.status != -1 {

@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 var (
@@ -346,12 +347,12 @@ func (c *chaos) set(what map[string]any) {
 // mend waits until what is left to do is done; all troubles are over by now.
 func (c *chaos) mend() {
 	from := time.Now()
-	redistest.Eventually(c.t, chaosEnd/2, "everything is enqueued", func() bool {
+	testutil.Eventually(c.t, "everything is enqueued", func() bool {
 		c.enqueue(1 << 62)
 		return len(c.due) == 0
 	})
 	for _, b := range c.done {
-		redistest.Eventually(c.t, chaosEnd, "batch "+b.id+" is finished", func() bool {
+		testutil.Eventually(c.t, "batch "+b.id+" is finished", func() bool {
 			time.Sleep(200 * time.Millisecond) // each look is a process
 			c.supervise()
 			return c.status(b).State == "finished"

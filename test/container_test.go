@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // imageUser is the user of deploy/Dockerfile.
@@ -86,7 +87,7 @@ func TestContainer(t *testing.T) {
 		_ = worker.Process.Kill()
 		_ = worker.Wait()
 	})
-	redistest.Eventually(t, patience, "the health check passes", func() bool {
+	testutil.Eventually(t, "the health check passes", func() bool {
 		return c.command(t.Context(), env, nil, "worker", "--healthcheck").Run() == nil
 	})
 	t.Logf("from start to ready: %s", time.Since(began).Round(time.Millisecond))
@@ -95,7 +96,7 @@ func TestContainer(t *testing.T) {
 // port is the number of a free one.
 func port(t *testing.T) string {
 	t.Helper()
-	_, port, err := net.SplitHostPort(redistest.FreeAddr(t))
+	_, port, err := net.SplitHostPort(testutil.FreeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}

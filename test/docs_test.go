@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // CONTRIBUTING.md says by which rules pages are written; these are they.
@@ -170,7 +171,7 @@ func (d *doc) run(t *testing.T) (problems []string) {
 	needTools(t)
 	dir, own := t.TempDir(), t.TempDir()
 	_, redis := redistest.StartTCP(t)
-	sim, http := redistest.FreeAddr(t), redistest.FreeAddr(t)
+	sim, http := testutil.FreeAddr(t), testutil.FreeAddr(t)
 	tree := filepath.Join(own, "tree") // what there is to clone, as far as pages look into it
 	for _, parent := range []string{dir, tree} {
 		if err := os.CopyFS(filepath.Join(parent, "examples"), os.DirFS(filepath.Join(root, "examples"))); err != nil {

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/heard"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // exampleLines are the commands that a help text ends with.
@@ -71,12 +71,12 @@ func TestExamples(t *testing.T) {
 			line = strings.ReplaceAll(line, "127.0.0.1:8089", "127.0.0.1:0")
 			// It serves until it is told to end.
 			cmd := shell(t, "exec "+line)
-			var out heard.Buffer
+			var out testutil.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			redistest.Eventually(t, patience, "it listens", func() bool { return listening.MatchString(out.String()) })
+			testutil.Eventually(t, "it listens", func() bool { return listening.MatchString(out.String()) })
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}

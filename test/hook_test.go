@@ -15,7 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // hook is a webhook that receives notices.
@@ -100,7 +100,7 @@ func cmdHook(ts *testscript.TestScript, neg bool, args []string) {
 	case "took":
 		least, err := strconv.Atoi(want)
 		ts.Check(err)
-		redistest.Eventually(w.t, patience, "notices are received", func() bool {
+		testutil.Eventually(w.t, "notices are received", func() bool {
 			n, _, _ := w.hook.received()
 			return n >= least
 		})

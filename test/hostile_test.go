@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // nobody is the address of a Redis that is not there.
@@ -199,7 +200,7 @@ func TestSlowLoris(t *testing.T) {
 
 	const grace = 3 * time.Second
 	worker := start(t, dir, env, "worker", "--http", "", "--graph-url", graph, "--shutdown-timeout", grace.String())
-	redistest.Eventually(t, time.Minute, "every row waits for Graph", func() bool { return asked.Load() >= int32(len(rows)) })
+	testutil.Eventually(t, "every row waits for Graph", func() bool { return asked.Load() >= int32(len(rows)) })
 	told := time.Now()
 	if r := worker.signal(syscall.SIGTERM); r.status != 0 {
 		t.Errorf("the worker ended with %d", r.status)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // sent is what the tests read of /_sim/requests.
@@ -53,7 +54,7 @@ func TestThrottledFleet(t *testing.T) {
 	fleet(t, 3, server.URL(), sim.url, "--max-attempts", "1")
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	must(t, 0, dir, env, "enqueue", "roster.csv")
-	redistest.Eventually(t, time.Minute, "half is done", func() bool {
+	testutil.Eventually(t, "half is done", func() bool {
 		return sim.state(t).Counters.ByStatus["204"] > calls*perCall/2
 	})
 	if _, err := sim.request("POST", "faults", `{"limit":{"rate":30}}`); err != nil {
@@ -94,7 +95,7 @@ func TestCeiling(t *testing.T) {
 	fleet(t, 2, server.URL(), sim.url, args...)
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	must(t, 0, dir, env, "enqueue", "roster.csv")
-	redistest.Eventually(t, time.Minute, "a third is done", func() bool {
+	testutil.Eventually(t, "a third is done", func() bool {
 		return sim.state(t).Counters.Requests > calls*perCall/3
 	})
 	fleet(t, 2, server.URL(), sim.url, args...)

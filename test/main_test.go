@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // bin is the directory of the commands under test, built once.
@@ -22,7 +22,7 @@ var bin string
 var root string
 
 func TestMain(m *testing.M) {
-	redistest.AtOnce(8)
+	testutil.SetParallel(8)
 	os.Exit(build(m))
 }
 

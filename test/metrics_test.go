@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestMetricsMove has all happen to a worker that metrics tell of, and looks whether
@@ -29,7 +30,7 @@ func TestMetricsMove(t *testing.T) {
 	stuck := startSim(t, dir, "--latency", "10m", "--roster", "dead.csv")
 	dies := fleet(t, 1, server.URL(), stuck.url)[0]
 	must(t, 0, dir, redis, "enqueue", "dead.csv")
-	redistest.Eventually(t, patience, "two are under way", func() bool { return stuck.state(t).Counters.InFlight >= 2 })
+	testutil.Eventually(t, "two are under way", func() bool { return stuck.state(t).Counters.InFlight >= 2 })
 	dies.signal(os.Kill)
 
 	// Three batches have lost their tasks; one expires, and one is cancelled by a

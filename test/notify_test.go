@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestNoticeOfKilledWorker: a worker is killed while it sends a notice. Another one
@@ -21,7 +22,7 @@ func TestNoticeOfKilledWorker(t *testing.T) {
 	first := start(t, dir, env, "worker")
 	must(t, 0, dir, []string{"ROLLCALL_REDIS=" + server.URL()}, "enqueue", "--wait", "roster.csv")
 	tries := func() int { _, headers, _ := h.received(); return len(headers) }
-	redistest.Eventually(t, patience, "the notice is being sent", func() bool { return tries() == 1 })
+	testutil.Eventually(t, "the notice is being sent", func() bool { return tries() == 1 })
 	first.signal(os.Kill)
 	began := time.Now()
 	must(t, 0, dir, env, "worker", "--drain") // it waits for the dead one's hold to be over

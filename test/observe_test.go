@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // observed is a worker whose metrics are looked at.
@@ -27,7 +27,7 @@ func observe(t testing.TB, env []string, args ...string) *observed {
 	t.Helper()
 	p := start(t, t.TempDir(), env, "worker", append([]string{"--http", "127.0.0.1:0"}, args...)...)
 	o := &observed{process: p}
-	redistest.Eventually(t, patience, "the worker serves", func() bool {
+	testutil.Eventually(t, "the worker serves", func() bool {
 		if m := servesAt.FindStringSubmatch(p.err.String()); m != nil {
 			o.url = "http://" + m[1]
 		}
@@ -98,7 +98,7 @@ func (o *observed) scrape(t testing.TB) exposition {
 // until waits until a metric is as wanted, and returns what there is then.
 func (o *observed) until(t testing.TB, what string, limit time.Duration, wanted func(e exposition) bool) (e exposition) {
 	t.Helper()
-	redistest.Eventually(t, limit, what, func() bool {
+	testutil.Eventually(t, what, func() bool {
 		e = o.scrape(t)
 		return wanted(e)
 	})
@@ -113,7 +113,7 @@ func (o *observed) moved(t testing.TB, limit time.Duration, names ...string) {
 			t.Logf("these did not move: %s", strings.Join(names, " "))
 		}
 	}()
-	redistest.Eventually(t, limit, "all have moved", func() bool {
+	testutil.Eventually(t, "all have moved", func() bool {
 		e := o.scrape(t)
 		names = slices.DeleteFunc(names, func(name string) bool { return e.values[name] > 0 })
 		return len(names) == 0

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/heard"
+	"rollcall/internal/testutil"
 )
 
 // longest bounds every process of a test, besides the time of a chaos run.
@@ -49,8 +49,8 @@ type process struct {
 	name   string
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
-	out    heard.Buffer
-	err    heard.Buffer
+	out    testutil.Buffer
+	err    testutil.Buffer
 	ended  chan struct{}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestRedisOutage takes Redis away while 100 requests are under way: for less than
@@ -36,7 +37,7 @@ func testRedisOutage(t *testing.T, outage time.Duration) {
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	waiting := start(t, dir, env, "enqueue", "--wait", "--output", "json", "roster.csv")
 	// Each is to someone else: who was removed was so by one request.
-	redistest.Eventually(t, time.Minute, "a hundred are under way", func() bool { return sim.state(t).Counters.InFlight >= 100 })
+	testutil.Eventually(t, "a hundred are under way", func() bool { return sim.state(t).Counters.InFlight >= 100 })
 	server.Kill()
 	under, used := sim.state(t).Counters.InFlight, cpu(t, workers)
 	time.Sleep(outage) // what the test is about, not a condition
@@ -44,7 +45,7 @@ func testRedisOutage(t *testing.T, outage time.Duration) {
 	before := sim.state(t).Counters.Requests
 	server.Start()
 	back := time.Now()
-	redistest.Eventually(t, time.Minute, "work goes on", func() bool { return sim.state(t).Counters.Requests > before })
+	testutil.Eventually(t, "work goes on", func() bool { return sim.state(t).Counters.Requests > before })
 	took := time.Since(back)
 	st := finished(t, waiting)
 	st.whole(t, calls*perCall)
@@ -94,7 +95,7 @@ func TestFlushed(t *testing.T) {
 	workers := fleet(t, 2, server.URL(), sim.url)
 	env := []string{"ROLLCALL_REDIS=" + server.URL()}
 	waiting := start(t, dir, env, "enqueue", "--wait", "roster.csv")
-	redistest.Eventually(t, time.Minute, "a third is done", func() bool {
+	testutil.Eventually(t, "a third is done", func() bool {
 		return sim.state(t).Counters.ByStatus["204"] >= calls*perCall/3
 	})
 	id := strings.TrimSuffix(strings.Fields(must(t, 0, dir, env, "batch", "status").stdout)[1], ":")
@@ -132,7 +133,7 @@ func TestRollingRestart(t *testing.T) {
 	restarts := 0
 	for waiting.running() {
 		before := sim.state(t).Counters.Requests
-		redistest.Eventually(t, time.Minute, "work goes on", func() bool {
+		testutil.Eventually(t, "work goes on", func() bool {
 			return sim.state(t).Counters.Requests > before+60 || !waiting.running()
 		})
 		who := restarts % workers
@@ -166,14 +167,14 @@ func TestEndWithoutRedis(t *testing.T) {
 			sim := startSim(t, dir, "--latency", "300ms", "--roster", "roster.csv")
 			must(t, 0, dir, []string{"ROLLCALL_REDIS=" + server.URL()}, "enqueue", "roster.csv")
 			worker := fleet(t, 1, "redis://"+p.Listen, sim.url, "--shutdown-timeout", timeout.String())[0]
-			redistest.Eventually(t, time.Minute, "requests are under way", func() bool { return sim.state(t).Counters.InFlight > 20 })
+			testutil.Eventually(t, "requests are under way", func() bool { return sim.state(t).Counters.InFlight > 20 })
 			if how == "cut" {
 				p.Stop()
 			} else {
 				toxic(t, p, "hole", `"type":"timeout","stream":"upstream","attributes":{"timeout":0}`)
 			}
 			asked := sim.state(t).Counters.Requests
-			redistest.Eventually(t, time.Minute, "the requests are over", func() bool { return sim.state(t).Counters.InFlight == 0 })
+			testutil.Eventually(t, "the requests are over", func() bool { return sim.state(t).Counters.InFlight == 0 })
 			begun := time.Now()
 			r := worker.signal(syscall.SIGTERM)
 			took := time.Since(begun)
@@ -215,12 +216,12 @@ func BenchmarkRecovery(b *testing.B) {
 		sim := startSim(b, dir, "--latency", "1ms", "--roster", "roster.csv")
 		dies := fleet(b, 1, server.URL(), stuck.url)[0]
 		must(b, 0, dir, env, "enqueue", "roster.csv")
-		redistest.Eventually(b, time.Minute, "all is under way", func() bool { return stuck.state(b).Counters.InFlight == calls })
+		testutil.Eventually(b, "all is under way", func() bool { return stuck.state(b).Counters.InFlight == calls })
 		other := fleet(b, 1, server.URL(), sim.url)[0]
 		time.Sleep(time.Duration(i%5) * time.Second) // another moment of the leases' beat
 		killed := time.Now()
 		dies.signal(os.Kill)
-		redistest.Eventually(b, 3*time.Minute, "all has been done", func() bool { return sim.state(b).Counters.ByStatus["204"] == calls*perCall })
+		testutil.Eventually(b, "all has been done", func() bool { return sim.state(b).Counters.ByStatus["204"] == calls*perCall })
 		all = append(all, time.Since(killed))
 		other.signal(syscall.SIGTERM)
 	}

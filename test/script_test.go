@@ -6,7 +6,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestScripts runs testdata/script: what the commands print and how they end,
@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 			// No script may collide with another, or with a worker of this machine.
 			env.Setenv("ROLLCALL_HTTP", "127.0.0.1:0")
 			env.Setenv("ROLLCALL_REDIS", "redis://127.0.0.1:1/0") // nobody listens there
-			env.Setenv("ADDR", redistest.FreeAddr(env.T().(testing.TB)))
+			env.Setenv("ADDR", testutil.FreeAddr(env.T().(testing.TB)))
 			env.Values[worldKey{}] = &world{t: env.T().(testing.TB)}
 			return nil
 		},

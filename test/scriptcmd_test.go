@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // scriptCommands are what scripts can say besides testscript's own commands.
@@ -94,7 +95,7 @@ func cmdRedis(ts *testscript.TestScript, neg bool, args []string) {
 	case "mark":
 		w.mark = w.connections(ts)
 	case "joined":
-		redistest.Eventually(w.t, patience, "a command connects to Redis", func() bool { return w.connections(ts) > w.mark })
+		testutil.Eventually(w.t, "a command connects to Redis", func() bool { return w.connections(ts) > w.mark })
 	default:
 		ts.Fatalf("no such word: %s", args[0])
 	}
@@ -174,7 +175,7 @@ func cmdSetJSON(ts *testscript.TestScript, neg bool, args []string) {
 // that value there.
 func cmdPoll(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) < 3, "poll PATH VALUE COMMAND...")
-	redistest.Eventually(worldOf(ts).t, patience, strings.Join(args, " "), func() bool {
+	testutil.Eventually(worldOf(ts).t, strings.Join(args, " "), func() bool {
 		if ts.Exec(args[2], args[3:]...) != nil {
 			return false
 		}
@@ -223,7 +224,7 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	var body []byte
-	redistest.Eventually(worldOf(ts).t, patience, strings.Join(args, " "), func() bool {
+	testutil.Eventually(worldOf(ts).t, strings.Join(args, " "), func() bool {
 		resp, err := client.Get(args[1])
 		if err != nil {
 			return false

@@ -26,6 +26,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // What must be found nowhere. The token begins as those of Graph do.
@@ -149,7 +150,7 @@ func (tr *trail) worker(args ...string) (*process, string) {
 		"--http", "127.0.0.1:0", "--log-level", tr.level, "--confirm-timeout", "4s", "--max-attempts", "2",
 	}, args...)...)
 	var at string
-	redistest.Eventually(tr.t, patience, "the worker serves", func() bool {
+	testutil.Eventually(tr.t, "the worker serves", func() bool {
 		if m := serving.FindStringSubmatch(p.err.String()); m != nil {
 			at = m[1]
 		}
@@ -464,7 +465,7 @@ func liveLong(t *testing.T, level string) {
 	tr.redis(admin)
 	e.mode.Store("throttle")
 	tr.run(0, "batch", "retry", st.Batch)
-	redistest.Eventually(t, patience, "tasks wait for the pause", func() bool {
+	testutil.Eventually(t, "tasks wait for the pause", func() bool {
 		n, err := admin.ZCard(t.Context(), "asynq:{rollcall-default}:retry").Result()
 		return err == nil && n > 0
 	})
@@ -476,10 +477,10 @@ func liveLong(t *testing.T, level string) {
 	waiting := tr.start("enqueue", "--wait", "roster.csv")
 	tr.said("enqueue", []string{"without Redis"}, waiting.wait())
 	tr.run(1, "batch", "list")
-	redistest.Eventually(t, patience, "the worker misses Redis", func() bool { return strings.Contains(worker.err.String(), "Redis does not answer") })
+	testutil.Eventually(t, "the worker misses Redis", func() bool { return strings.Contains(worker.err.String(), "Redis does not answer") })
 	tr.pages(at, st.Batch)
 	server.Start()
-	redistest.Eventually(t, patience, "the worker has Redis again", func() bool { return strings.Contains(worker.err.String(), "Redis answers again") })
+	testutil.Eventually(t, "the worker has Redis again", func() bool { return strings.Contains(worker.err.String(), "Redis answers again") })
 
 	// Graph recovers; a worker is killed, another has a proxy that does not let it through.
 	e.mode.Store("simulate")
@@ -492,7 +493,7 @@ func liveLong(t *testing.T, level string) {
 		t.Fatal(err)
 	}
 	tr.run(0, "enqueue", "--again", "again.csv")
-	redistest.Eventually(t, patience, "tasks are under way", func() bool {
+	testutil.Eventually(t, "tasks are under way", func() bool {
 		n, err := admin.LLen(t.Context(), "asynq:{rollcall-default}:active").Result()
 		return err == nil && n > 0
 	})
@@ -511,7 +512,7 @@ func liveLong(t *testing.T, level string) {
 	tr.nameless("enqueue -", string(said))
 	proxy := tr.proxy()
 	lost, _ := tr.worker("--graph-url", "https://graph.test")
-	redistest.Eventually(t, patience, "the proxy is asked", func() bool { return proxy.Load() > 5 })
+	testutil.Eventually(t, "the proxy is asked", func() bool { return proxy.Load() > 5 })
 	lost.signal(syscall.SIGTERM)
 	tr.logged(lost)
 	last, _ := tr.worker("--graph-url", graph.URL, "--drain")

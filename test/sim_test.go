@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 var client = &http.Client{Timeout: 30 * time.Second}
@@ -56,7 +56,7 @@ func startSim(t testing.TB, dir string, args ...string) *simulator {
 	t.Helper()
 	p := start(t, dir, nil, "graphsim", append([]string{"--listen", "127.0.0.1:0"}, args...)...)
 	var url string
-	redistest.Eventually(t, 30*time.Second, "graphsim listens", func() bool {
+	testutil.Eventually(t, "graphsim listens", func() bool {
 		if m := listening.FindStringSubmatch(p.out.String()); m != nil {
 			url = m[1]
 		} else if !p.running() {

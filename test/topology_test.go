@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // halfRoster writes a roster with as many people to remove as to ring, over some
@@ -56,7 +57,7 @@ func carriedOut(t testing.TB, st batchStatus, sim *simulator, rows int) {
 // half waits until half of the rows have their outcome.
 func half(t testing.TB, dir string, env []string, rows int) {
 	t.Helper()
-	redistest.Eventually(t, time.Minute, "half is done", func() bool {
+	testutil.Eventually(t, "half is done", func() bool {
 		r := run(t, dir, env, "batch", "status", "--output", "json")
 		if r.status != 0 {
 			return false
@@ -73,7 +74,7 @@ func TestTLS(t *testing.T) {
 	const calls, perCall = 4, 10
 	dir := t.TempDir()
 	certificate(t, dir)
-	_, port, _ := net.SplitHostPort(redistest.FreeAddr(t))
+	_, port, _ := net.SplitHostPort(testutil.FreeAddr(t))
 	server := redistest.StartServer(t, "--tls-port", port, "--tls-auth-clients", "no",
 		"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"), "--tls-ca-cert-file", filepath.Join(dir, "cert.pem"))
 	admin := server.Client(t)
@@ -152,7 +153,7 @@ func TestSentinelFailover(t *testing.T) {
 	redis.Master.Kill()
 	killed := time.Now()
 	before := sim.state(t).Counters.Requests
-	redistest.Eventually(t, time.Minute, "work goes on", func() bool { return sim.state(t).Counters.Requests > before+20 })
+	testutil.Eventually(t, "work goes on", func() bool { return sim.state(t).Counters.Requests > before+20 })
 	t.Logf("back at work %.1f s after the master was killed", time.Since(killed).Seconds())
 	redis.Master.Start() // a replica of the other from now on
 	st := finished(t, waiting)

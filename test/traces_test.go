@@ -14,7 +14,7 @@ import (
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // spanReceiver is a receiver of OpenTelemetry.
@@ -140,7 +140,7 @@ func TestTracesOfDeadReceiver(t *testing.T) {
 	t.Parallel()
 	server, dir, sim := busy(t)
 	env := []string{"ROLLCALL_REDIS=" + server.URL(), tokenEnv(), "ROLLCALL_GRAPH_URL=" + sim.url,
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + redistest.FreeAddr(t), "OTEL_BSP_SCHEDULE_DELAY=100"}
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + testutil.FreeAddr(t), "OTEL_BSP_SCHEDULE_DELAY=100"}
 	r := must(t, 0, dir, env, "worker", "--http", "", "--drain", "--log-format", "json")
 	n := 0
 	for _, line := range records(t, r.stderr) {

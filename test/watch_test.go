@@ -14,15 +14,15 @@ import (
 
 	"github.com/creack/pty"
 
-	"rollcall/internal/heard"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // terminal is a command at a pseudo-terminal.
 type terminal struct {
 	t      *testing.T
 	file   *os.File
-	out    heard.Buffer
+	out    testutil.Buffer
 	ended  chan struct{}
 	frames []frame // what was shown, one after another; to be read when it has ended
 	status func() int
@@ -66,7 +66,7 @@ func atTerminal(t *testing.T, dir string, env []string, name string, args ...str
 func (x *terminal) sees(pattern string) {
 	x.t.Helper()
 	re := regexp.MustCompile(pattern)
-	redistest.Eventually(x.t, patience, pattern+" is shown", func() bool { return re.MatchString(x.out.String()) })
+	testutil.Eventually(x.t, pattern+" is shown", func() bool { return re.MatchString(x.out.String()) })
 }
 
 // secondsOf reads a time as people are told it.

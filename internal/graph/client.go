@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -43,6 +44,8 @@ type Config struct {
 	// After, if set, is called once after every HTTP request, with the values of
 	// the caller's context.
 	After func(context.Context, Result)
+	// Dial connects to Graph in place of a net.Dialer, if set.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Transport replaces the client's own transport. It must not follow
 	// redirects nor repeat requests.
 	Transport http.RoundTripper
@@ -115,7 +118,7 @@ func New(cfg Config) (*Client, error) {
 		c.after = func(context.Context, Result) {}
 	}
 	if c.transport == nil {
-		c.transport = newTransport(cfg.Concurrency)
+		c.transport = newTransport(cfg.Concurrency, cfg.Dial)
 	}
 	return c, nil
 }

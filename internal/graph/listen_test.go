@@ -58,7 +58,7 @@ func TestCallerEnds(t *testing.T) {
 // TestCallerEndsBeforeSending: a change that is still being connected for is cut
 // off with its caller, and surely not sent.
 func TestCallerEndsBeforeSending(t *testing.T) {
-	transport := newTransport(1)
+	transport := newTransport(1, nil)
 	dialing := make(chan struct{})
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		close(dialing)

@@ -195,7 +195,7 @@ func TestTLS(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	c, _ := clientOf(t, server.URL, func(cfg *Config) {
-		transport := newTransport(0)
+		transport := newTransport(0, nil)
 		transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		cfg.Transport = transport
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // hook sees each command before it; an error stands for the command's.
@@ -70,7 +71,7 @@ func TestBeginAfterClaimRanOut(t *testing.T) {
 		done <- turn
 	}()
 	<-ranOut
-	redistest.Eventually(t, 5*time.Second, "the claim runs out", func() bool {
+	testutil.Eventually(t, "the claim runs out", func() bool {
 		_, second := begin(t, l, b, ref(1, "u"))
 		return second.Standings[0] == Ready
 	})

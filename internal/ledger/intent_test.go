@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 const ringTime = time.Minute
@@ -144,7 +145,7 @@ func testRingOver(t *testing.T, _ *redis.Client, l *Ledger) {
 		t.Fatal(err)
 	}
 	end(t, turn)
-	redistest.Eventually(t, 5*time.Second, "the ringing is over", func() bool {
+	testutil.Eventually(t, "the ringing is over", func() bool {
 		return ring(t, l, newer, ref(1, "user:a")) == (Ring{})
 	})
 }
@@ -465,7 +466,7 @@ func testRecordReplyLost(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if at.IsZero() {
 		t.Fatal("it was not lost on the way back")
 	}
-	redistest.Eventually(t, 5*time.Second, "the clock goes on", func() bool {
+	testutil.Eventually(t, "the clock goes on", func() bool {
 		return redisNow(t, rdb).After(at)
 	})
 	intend(t, turn, 2, Row{Attempts: 1})
@@ -590,7 +591,7 @@ func testParticipantTwice(t *testing.T, rdb *redis.Client, l *Ledger) {
 		return rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:sent")).Val()
 	}
 	first := claim()
-	redistest.Eventually(t, 5*time.Second, "the claims are renewed", func() bool { return claim() != first })
+	testutil.Eventually(t, "the claims are renewed", func() bool { return claim() != first })
 	if ctx.Err() != nil {
 		t.Errorf("the turn ended: %v", context.Cause(ctx))
 	}
@@ -666,7 +667,7 @@ func testLastChange(t *testing.T, rdb *redis.Client, l *Ledger) {
 	before := redisNow(t, rdb)
 	at := last("user:nobody", "user:other")
 	wantNear(t, "the change under way", at, before)
-	redistest.Eventually(t, 5*time.Second, "the change under way goes on", func() bool { return last("user:other").After(at) })
+	testutil.Eventually(t, "the change under way goes on", func() bool { return last("user:other").After(at) })
 
 	record(t, other, 1, Row{Attempts: 1}, true)
 	end(t, other)

@@ -42,13 +42,15 @@ type Ledger struct {
 	// says that it is written. 0: the master's word is enough.
 	Replicas int
 
+	codec codec
+
 	mu      sync.Mutex
 	commits map[commitKey]*commits // under way
 }
 
 // New returns the ledger kept in rdb.
 func New(rdb redis.UniversalClient) *Ledger {
-	return &Ledger{rdb: rdb, commits: map[commitKey]*commits{}}
+	return &Ledger{rdb: rdb, codec: newCodec(), commits: map[commitKey]*commits{}}
 }
 
 // Alive makes sure that Redis runs scripts that write. One that is full, cannot

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // batch makes a batch of n rows with a stored source.
@@ -307,7 +308,7 @@ func testClaimLingers(t *testing.T, rdb *redis.Client, l *Ledger) {
 	observe(t, l, newer, r)
 	l.Linger = 2 * time.Second
 	from := time.Now()
-	redistest.Eventually(t, 5*time.Second, "the same change goes on", func() bool {
+	testutil.Eventually(t, "the same change goes on", func() bool {
 		_, turn := begin(t, l, b, r)
 		defer end(t, turn)
 		return turn.Standings[0] != Busy
@@ -319,12 +320,12 @@ func testClaimLingers(t *testing.T, rdb *redis.Client, l *Ledger) {
 	_, turn = begin(t, dies, b, ref(2, "user:b"))
 	turn.cancel(nil)
 	from = time.Now()
-	redistest.Eventually(t, 5*time.Second, "the same change goes on, and ends", func() bool {
+	testutil.Eventually(t, "the same change goes on, and ends", func() bool {
 		_, turn := begin(t, l, b, ref(2, "user:b"))
 		defer end(t, turn)
 		return turn.Standings[0] != Busy
 	})
-	redistest.Eventually(t, 5*time.Second, "another one goes on", func() bool {
+	testutil.Eventually(t, "another one goes on", func() bool {
 		_, turn := begin(t, l, newer, ref(2, "user:b"))
 		defer end(t, turn)
 		return turn.Standings[0] == Ready
@@ -344,7 +345,7 @@ func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 	_, turn := begin(t, l, b, ref(1, "user:a"))
 	wantStandings(t, turn, Busy)
-	redistest.Eventually(t, 5*time.Second, "the claim of the dead runs out", func() bool {
+	testutil.Eventually(t, "the claim of the dead runs out", func() bool {
 		_, turn := begin(t, l, b, ref(1, "user:a"))
 		return turn.Standings[0] == Ready
 	})
@@ -355,7 +356,7 @@ func testClaimRenewed(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	ctx, turn := begin(t, l, b, ref(1, "user:a"))
 	first := rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:a")).Val()
-	redistest.Eventually(t, 5*time.Second, "the claim is renewed", func() bool {
+	testutil.Eventually(t, "the claim is renewed", func() bool {
 		return rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:a")).Val() != first
 	})
 	if ctx.Err() != nil {
@@ -463,7 +464,7 @@ func testNoBatch(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 	b := batch(t, l, "c", 1)
 	_, turn := begin(t, l, b, ref(1, "user:a"))
-	rdb.FlushAll(t.Context())
+	rdb.FlushDB(t.Context())
 	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); !errors.Is(err, ErrNoBatch) {
 		t.Errorf("record: %v", err)
 	}
@@ -675,6 +676,7 @@ func testProlong(t *testing.T, rdb *redis.Client, l *Ledger) {
 func testSequenceLost(t *testing.T, rdb *redis.Client, l *Ledger) {
 	older := batch(t, l, "older", 3)
 	rdb.Del(t.Context(), keySeq)
+	testutil.Advance(t, time.Millisecond) // as any restart of Redis takes
 	newer := batch(t, l, "newer", 1)
 	if newer.Seq(1) <= older.Seq(3) {
 		t.Errorf("the newer batch's first row has number %d, the older one's last %d", newer.Seq(1), older.Seq(3))
@@ -719,7 +721,8 @@ func testMadeAnew(t *testing.T, rdb *redis.Client, l *Ledger) {
 	old := batch(t, l, "b", 2)
 	observe(t, l, old, ref(1, "p"), ref(2, "q"))
 	_, turn := begin(t, l, old, ref(1, "p"))
-	rdb.FlushAll(t.Context())
+	rdb.FlushDB(t.Context())
+	testutil.Advance(t, time.Millisecond)
 	anew := batch(t, l, "b", 2)
 	observe(t, l, anew, ref(1, "p"), ref(2, "q"))
 	if _, err := turn.Record(t.Context(), Settlement{N: 1, Row: Row{Outcome: Removed}}); !errors.Is(err, ErrNoBatch) {
@@ -741,7 +744,7 @@ func testMadeAgain(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if _, _, err := l.settle(t.Context(), old, some); err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, 10*time.Second, "the batch has expired", func() bool { return rdb.Exists(t.Context(), metaKey("b")).Val() == 0 })
+	testutil.Eventually(t, "the batch has expired", func() bool { return rdb.Exists(t.Context(), metaKey("b")).Val() == 0 })
 	b := batch(t, l, "b", 2)
 	if st := status(t, l, b); st.Pending != 2 || rows(t, l, b)[0].Outcome != Pending {
 		t.Errorf("made again, it has %+v", st)

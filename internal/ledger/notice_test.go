@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // finish gives all rows of the batch an outcome.
@@ -74,7 +75,7 @@ func TestNotices(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			redistest.Eventually(t, 10*time.Second, "the next gets it", func() bool { return take(t, l, st, "r").State == NoticeMine })
+			testutil.Eventually(t, "the next gets it", func() bool { return take(t, l, st, "r").State == NoticeMine })
 			if err := l.NoticeFailed(t.Context(), slow, time.Millisecond); err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +91,7 @@ func TestNotices(t *testing.T) {
 				t.Fatal(err)
 			}
 			first := listed(t, l)
-			redistest.Eventually(t, 10*time.Second, "the clock goes on", func() bool {
+			testutil.Eventually(t, "the clock goes on", func() bool {
 				now, err := rdb.Time(t.Context()).Result()
 				return err == nil && now.Sub(st.FinishedAt) > 2*time.Millisecond
 			})
@@ -142,7 +143,7 @@ func TestNotices(t *testing.T) {
 			if err != nil || !again.Equal(first) {
 				t.Errorf("%v, then %v, %v", first, again, err)
 			}
-			rdb.FlushAll(t.Context())
+			rdb.FlushDB(t.Context())
 			again, err = l.Receiver(t.Context(), "r", first)
 			if err != nil || !again.Equal(first) {
 				t.Errorf("after Redis lost it: %v, not %v, %v", again, first, err)

@@ -101,7 +101,7 @@ func (l *Ledger) someBuckets(ctx context.Context, b Batch, numbers []int64, want
 			return err
 		}
 	}
-	dec, err := decoderZ()
+	dec, err := l.codec.decoder()
 	if err != nil {
 		return wrap(err)
 	}

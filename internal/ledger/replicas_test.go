@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestReplicas: an intent counts as written when a replica has it, and not before.
@@ -28,7 +29,7 @@ func TestReplicas(t *testing.T) {
 	}
 	host, port, _ := net.SplitHostPort(addr)
 	replica := redistest.StartServer(t, "--replicaof", host+" "+port).Client(t)
-	redistest.Eventually(t, 20*time.Second, "a replica confirms it", func() bool { return intended() == nil })
+	testutil.Eventually(t, "a replica confirms it", func() bool { return intended() == nil })
 	// What was confirmed is there, without waiting.
 	now := New(replica)
 	st, err := now.Status(t.Context(), b.ID)

@@ -64,16 +64,13 @@ type Notifier struct {
 
 	handled map[string]time.Time // batches of the list that need no more, and when they were entered
 	from    time.Time            // no batch before it needs anything
-
-	poll, hold, first time.Duration // those of the package, but for tests
 }
 
 // Start returns a notifier of batches that finish from now on, or from when a
 // target with this URL was first given to Start on this Redis.
 func Start(ctx context.Context, l *ledger.Ledger, t *Target, log *slog.Logger) (*Notifier, error) {
 	n := &Notifier{
-		ledger: l, target: t, receiver: t.digest(), log: log, handled: map[string]time.Time{},
-		poll: pollEvery, hold: hold, first: firstWait, Tell: func(Result) {},
+		ledger: l, target: t, receiver: t.digest(), log: log, handled: map[string]time.Time{}, Tell: func(Result) {},
 	}
 	var err error
 	if n.since, err = l.Receiver(ctx, n.receiver, time.Time{}); err != nil {
@@ -97,7 +94,7 @@ func (n *Notifier) Run(ctx context.Context) {
 				renewed = time.Now()
 			}
 		}
-		if !sleep(ctx, n.poll) {
+		if !sleep(ctx, pollEvery) {
 			return
 		}
 	}
@@ -129,7 +126,7 @@ func (n *Notifier) until(ctx context.Context, try func(ctx context.Context) (int
 			return nil
 		}
 		deadline, bounded := ctx.Deadline()
-		if err == nil && bounded && time.Until(deadline) < wait || !sleep(ctx, min(wait, n.poll)) {
+		if err == nil && bounded && time.Until(deadline) < wait || !sleep(ctx, min(wait, pollEvery)) {
 			if err == nil {
 				err = fmt.Errorf("not received: %d", left)
 			}
@@ -143,7 +140,7 @@ func (n *Notifier) until(ctx context.Context, try func(ctx context.Context) (int
 func (n *Notifier) pass(ctx context.Context) (left int, wait time.Duration, err error) {
 	all, err := n.ledger.Finished(ctx, n.from)
 	if err != nil {
-		return 0, n.poll, err
+		return 0, pollEvery, err
 	}
 	var open []ledger.Listed
 	for _, b := range all {
@@ -214,7 +211,7 @@ func (n *Notifier) tell(ctx context.Context, batch string) (over bool, wait time
 	case errors.Is(err, ledger.ErrNoBatch):
 		return true, 0, nil
 	case err != nil:
-		return false, n.poll, err
+		return false, pollEvery, err
 	case st.Pending > 0: // reopened: it will finish again
 		return true, 0, nil
 	case st.FinishedAt.IsZero(): // read while it was being written
@@ -222,9 +219,9 @@ func (n *Notifier) tell(ctx context.Context, batch string) (over bool, wait time
 	case st.FinishedAt.Before(n.since):
 		return true, 0, nil
 	}
-	notice, err := n.ledger.TakeNotice(ctx, st, n.receiver, n.hold)
+	notice, err := n.ledger.TakeNotice(ctx, st, n.receiver, hold)
 	if err != nil {
-		return false, n.poll, err
+		return false, pollEvery, err
 	}
 	switch notice.State {
 	case ledger.NoticeMine:
@@ -245,7 +242,7 @@ func (n *Notifier) send(ctx context.Context, st ledger.Status, notice ledger.Not
 	id := deliveryID(st, n.receiver)
 	reasons, err := n.ledger.Reasons(ctx, st.Batch)
 	if err != nil {
-		return false, n.poll, err
+		return false, pollEvery, err
 	}
 	text, err := body(st, reasons, id, time.Now())
 	if err != nil {
@@ -258,10 +255,10 @@ func (n *Notifier) send(ctx context.Context, st ledger.Status, notice ledger.Not
 		return true, 0, n.note(ctx, func(ctx context.Context) error { return n.ledger.NoticeSent(ctx, notice) })
 	}
 	if failed.cut {
-		return false, n.hold, nil // others have it when the hold is over
+		return false, hold, nil // others have it when the hold is over
 	}
 	n.Tell(Failed)
-	wait = max(n.backoff(notice.Failures), failed.retryAfter)
+	wait = max(backoff(notice.Failures), failed.retryAfter)
 	level := slog.LevelDebug
 	if notice.Failures == 0 {
 		level = slog.LevelWarn
@@ -275,7 +272,7 @@ func (n *Notifier) send(ctx context.Context, st ledger.Status, notice ledger.Not
 // notice sent twice, so it is written again until others may have it.
 func (n *Notifier) note(ctx context.Context, write func(ctx context.Context) error) error {
 	ctx = context.WithoutCancel(ctx)
-	ctx, cancel := context.WithTimeout(ctx, n.hold-n.target.timeout)
+	ctx, cancel := context.WithTimeout(ctx, hold-Timeout)
 	defer cancel()
 	for {
 		err := write(ctx)
@@ -286,10 +283,10 @@ func (n *Notifier) note(ctx context.Context, write func(ctx context.Context) err
 }
 
 // backoff is how long a notice waits that has failed some times before.
-func (n *Notifier) backoff(failures int64) time.Duration {
+func backoff(failures int64) time.Duration {
 	wait := mostWait
 	if failures < 20 {
-		wait = min(n.first<<failures, mostWait)
+		wait = min(firstWait<<failures, mostWait)
 	}
 	return wait - wait/10 + rand.N(wait/5+1)
 }

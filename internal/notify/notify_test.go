@@ -9,24 +9,25 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/heard"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
-const (
-	secret   = "a secret of some length"
-	patience = 20 * time.Second
-)
+const secret = "a secret of some length"
 
 // got is a request that a receiver was sent.
 type got struct {
@@ -45,7 +46,7 @@ func (g got) field(t *testing.T, name string) any {
 
 // receiver is a webhook. answer gives the n-th answer, counted from 0; nil: 204.
 type receiver struct {
-	*httptest.Server
+	*testutil.Server
 	mu     sync.Mutex
 	all    []got
 	answer func(n int, w http.ResponseWriter, r *http.Request)
@@ -54,8 +55,7 @@ type receiver struct {
 func receive(t *testing.T, answer func(n int, w http.ResponseWriter, r *http.Request)) *receiver {
 	t.Helper()
 	rc := &receiver{answer: answer}
-	rc.Server = httptest.NewServer(http.HandlerFunc(rc.serve))
-	t.Cleanup(rc.Close)
+	rc.Server = testutil.NewServer(t, http.HandlerFunc(rc.serve))
 	return rc
 }
 
@@ -78,32 +78,40 @@ func (rc *receiver) requests() []got {
 	return append([]got(nil), rc.all...)
 }
 
-// quick shortens what a notifier waits for.
-func quick(n *Notifier) *Notifier {
-	n.poll, n.first = 10*time.Millisecond, 20*time.Millisecond
-	return n
-}
+// dialer is a connection to a receiver in place of a socket.
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
-func target(t *testing.T, url string) *Target {
+// target returns a target that is reached through dial, or through sockets if that
+// is nil.
+func target(t *testing.T, url string, dial dialer) *Target {
 	t.Helper()
 	tg, err := NewTarget(url, []byte(secret), "rollcall/test")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if dial != nil {
+		tg.client.Transport.(*http.Transport).DialContext = dial
+	}
 	t.Cleanup(tg.client.CloseIdleConnections)
 	return tg
 }
 
-func notifier(t *testing.T, rdb redis.UniversalClient, url string, log io.Writer) *Notifier {
+// notifier returns a notifier of a receiver, at a path. It logs to log, if not nil.
+func notifier(t *testing.T, rdb redis.UniversalClient, rc *receiver, path string, log io.Writer) *Notifier {
+	t.Helper()
+	return notifierOf(t, rdb, target(t, rc.URL+path, rc.Dial), log)
+}
+
+func notifierOf(t *testing.T, rdb redis.UniversalClient, tg *Target, log io.Writer) *Notifier {
 	t.Helper()
 	if log == nil {
 		log = io.Discard
 	}
-	n, err := Start(t.Context(), ledger.New(rdb), target(t, url), slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	n, err := Start(t.Context(), ledger.New(rdb), tg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return quick(n)
+	return n
 }
 
 // background runs a notifier until the test ends.
@@ -120,8 +128,14 @@ func background(t *testing.T, n *Notifier) (stop func()) {
 // finished makes a batch of three rows and finishes it.
 func finished(t *testing.T, rdb redis.UniversalClient, id string) ledger.Batch {
 	t.Helper()
+	return create(t, rdb, id, time.Hour)
+}
+
+// create is finished for a batch that is kept for a time.
+func create(t *testing.T, rdb redis.UniversalClient, id string, keep time.Duration) ledger.Batch {
+	t.Helper()
 	l := ledger.New(rdb)
-	b, _, err := l.Create(t.Context(), ledger.Batch{ID: id, Rows: 3, Queue: "default", Expire: time.Hour, Keep: time.Hour, Layout: []byte(`{}`)})
+	b, _, err := l.Create(t.Context(), ledger.Batch{ID: id, Rows: 3, Queue: "default", Expire: keep, Keep: keep, Layout: []byte(`{}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,19 +151,9 @@ func settle(t *testing.T, rdb redis.UniversalClient, b ledger.Batch, first, last
 	}
 }
 
-// pause lets Redis' clock go on by some milliseconds.
-func pause(t *testing.T, rdb redis.UniversalClient) {
-	t.Helper()
-	first, _ := rdb.Time(t.Context()).Result()
-	redistest.Eventually(t, patience, "the clock goes on", func() bool {
-		now, err := rdb.Time(t.Context()).Result()
-		return err == nil && now.Sub(first) > 3*time.Millisecond
-	})
-}
-
 func flush(t *testing.T, n *Notifier) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.WaitLimit)
 	defer cancel()
 	return n.Flush(ctx)
 }
@@ -167,7 +171,7 @@ func TestNotices(t *testing.T) {
 	redistest.Suite(t, map[string]func(t *testing.T, rdb *redis.Client){
 		"what is sent": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			n := notifier(t, rdb, rc.URL+"/hook", nil)
+			n := notifier(t, rdb, rc, "/hook", nil)
 			finished(t, rdb, "batch1")
 			if err := flush(t, n); err != nil {
 				t.Fatal(err)
@@ -186,7 +190,7 @@ func TestNotices(t *testing.T) {
 				t.Errorf("text is %q", text)
 			}
 			sent, _ := one.field(t, "sent_at").(string)
-			if at, err := time.Parse(time.RFC3339, sent); err != nil || time.Since(at).Abs() > time.Minute {
+			if at, err := time.Parse(time.RFC3339, sent); err != nil || !at.Equal(time.Now()) {
 				t.Errorf("sent_at is %q", sent)
 			}
 			mac := hmac.New(sha256.New, []byte(secret))
@@ -202,7 +206,7 @@ func TestNotices(t *testing.T) {
 					w.WriteHeader(http.StatusInternalServerError)
 				}
 			})
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			var mu sync.Mutex
 			told := map[Result]int{}
 			n.Tell = func(r Result) { mu.Lock(); defer mu.Unlock(); told[r]++ }
@@ -222,7 +226,7 @@ func TestNotices(t *testing.T) {
 		},
 		"a cancelled batch": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			l := ledger.New(rdb)
 			b, _, err := l.Create(t.Context(), ledger.Batch{ID: "b", Rows: 1, Queue: "default", Expire: time.Hour, Keep: time.Hour})
 			if err != nil {
@@ -245,7 +249,7 @@ func TestNotices(t *testing.T) {
 				switch n {
 				case 0:
 					w.WriteHeader(http.StatusInternalServerError)
-				case 1: // longer than it is waited for
+				case 1: // until it is not waited for any longer
 					<-r.Context().Done()
 				case 2:
 					panic(http.ErrAbortHandler)
@@ -255,9 +259,8 @@ func TestNotices(t *testing.T) {
 					w.WriteHeader(http.StatusAccepted)
 				}
 			})
-			var log heard.Buffer
-			n := notifier(t, rdb, rc.URL, &log)
-			n.target.timeout = 200 * time.Millisecond
+			var log testutil.Buffer
+			n := notifier(t, rdb, rc, "", &log)
 			finished(t, rdb, "b")
 			if err := flush(t, n); err != nil {
 				t.Fatal(err)
@@ -277,35 +280,39 @@ func TestNotices(t *testing.T) {
 		},
 		"nobody listens, then somebody does": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			addr := rc.Listener.Addr().String()
-			rc.Close()
-			var log heard.Buffer
-			n := notifier(t, rdb, "http://"+addr+"/hook/path", &log)
+			var listens atomic.Bool
+			var log testutil.Buffer
+			n := notifierOf(t, rdb, target(t, rc.URL, func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if !listens.Load() {
+					return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+				}
+				return rc.Dial(ctx, network, addr)
+			}), &log)
 			background(t, n)
 			finished(t, rdb, "b")
-			redistest.Eventually(t, patience, "it was tried", func() bool { return strings.Contains(log.String(), "level=DEBUG") })
-			if s := log.String(); !strings.Contains(s, "connection refused") || !strings.Contains(s, addr) || strings.Contains(s, "/hook") {
+			testutil.Eventually(t, "it was tried again", func() bool { return strings.Contains(log.String(), "level=DEBUG") })
+			if s := log.String(); !strings.Contains(s, "connection refused") {
 				t.Errorf("the log is\n%s", s)
 			}
-			listen(t, addr, rc)
-			redistest.Eventually(t, patience, "it is received", func() bool { return len(rc.requests()) == 1 })
+			listens.Store(true)
+			testutil.Eventually(t, "it is received", func() bool { return len(rc.requests()) == 1 })
 		},
 		"as late as the receiver asks": func(t *testing.T, rdb *redis.Client) {
 			var at [2]time.Time
 			rc := receive(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 				at[min(n, 1)] = time.Now()
 				if n == 0 {
-					w.Header().Set("Retry-After", "1")
+					w.Header().Set("Retry-After", "40")
 					w.WriteHeader(http.StatusTooManyRequests)
 				}
 			})
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			finished(t, rdb, "b")
 			if err := flush(t, n); err != nil {
 				t.Fatal(err)
 			}
 			wantRequests(t, rc, 2)
-			if d := at[1].Sub(at[0]); d < time.Second {
+			if d := at[1].Sub(at[0]); d < 40*time.Second || d >= 40*time.Second+pollEvery {
 				t.Errorf("sent again after %s", d)
 			}
 		},
@@ -314,29 +321,71 @@ func TestNotices(t *testing.T) {
 				w.Header().Set("Retry-After", "3000")
 				w.WriteHeader(http.StatusServiceUnavailable)
 			})
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			b := finished(t, rdb, "b")
 			began := time.Now()
 			if err := flush(t, n); err == nil {
 				t.Error("no error")
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 2999*time.Second)
 			defer cancel()
 			if err := n.Deliver(ctx, b.ID); err == nil {
 				t.Error("no error")
 			}
 			wantRequests(t, rc, 1)
-			if took := time.Since(began); took > patience/2 {
+			if took := time.Since(began); took != 0 {
 				t.Errorf("it took %s", took)
+			}
+		},
+		"tried for a day at growing intervals": func(t *testing.T, rdb *redis.Client) {
+			var at []time.Time
+			rc := receive(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+				at = append(at, time.Now())
+				w.WriteHeader(http.StatusInternalServerError)
+			})
+			var log testutil.Buffer
+			n := notifier(t, rdb, rc, "", &log)
+			stop := background(t, n)
+			create(t, rdb, "b", 30*time.Hour)
+			testutil.Advance(t, 20*time.Minute)
+			stop()
+			if len(at) < 10 {
+				t.Errorf("tried %d times", len(at))
+			}
+			for i := range len(at) - 1 {
+				want := min(firstWait<<i, mostWait)
+				if d := at[i+1].Sub(at[i]); d < want*9/10 || d > want*11/10+pollEvery {
+					t.Errorf("try %d came %s after the one before, want about %s", i+1, d, want)
+				}
+			}
+
+			testutil.Advance(t, ledger.NoticeLife)
+			n = notifier(t, rdb, rc, "", &log)
+			background(t, n)
+			tried := len(at)
+			testutil.Advance(t, time.Minute)
+			if s := log.String(); strings.Count(s, "given up") != 1 || len(at) != tried {
+				t.Errorf("tried another %d times; the log is\n%s", len(at)-tried, s)
+			}
+		},
+		"a receiver in use is not forgotten": func(t *testing.T, rdb *redis.Client) {
+			n := notifier(t, rdb, receive(t, nil), "", nil)
+			key := "rollcall:notify:" + n.receiver
+			whole := rdb.TTL(t.Context(), key).Val()
+			rdb.Expire(t.Context(), key, 3*time.Hour)
+			background(t, n)
+			testutil.Advance(t, renewEvery+time.Minute)
+			if ttl := rdb.TTL(t.Context(), key).Val(); ttl < whole-time.Hour {
+				t.Errorf("it is forgotten in %s", ttl)
 			}
 		},
 		"two notifiers send one": func(t *testing.T, rdb *redis.Client) {
 			const batches = 10
 			rc := receive(t, nil)
 			for range 2 {
-				background(t, notifier(t, rdb, rc.URL, nil))
+				background(t, notifier(t, rdb, rc, "", nil))
 			}
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			for i := range batches {
 				finished(t, rdb, string(rune('a'+i)))
 			}
@@ -353,7 +402,7 @@ func TestNotices(t *testing.T) {
 		},
 		"two URLs get one each": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			a, b := notifier(t, rdb, rc.URL+"/a", nil), notifier(t, rdb, rc.URL+"/b", nil)
+			a, b := notifier(t, rdb, rc, "/a", nil), notifier(t, rdb, rc, "/b", nil)
 			finished(t, rdb, "x")
 			for _, n := range []*Notifier{a, b, a} {
 				if err := flush(t, n); err != nil {
@@ -367,7 +416,7 @@ func TestNotices(t *testing.T) {
 		},
 		"killed while it sends": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			b := finished(t, rdb, "b")
 			l := ledger.New(rdb)
 			st, err := l.Status(t.Context(), b.ID)
@@ -375,7 +424,6 @@ func TestNotices(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			const hold = 500 * time.Millisecond
 			if taken, err := l.TakeNotice(t.Context(), st, n.receiver, hold); err != nil || taken.State != ledger.NoticeMine {
 				t.Fatalf("%+v, %v", taken, err)
 			}
@@ -384,7 +432,7 @@ func TestNotices(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantRequests(t, rc, 1)
-			if d := time.Since(began); d < hold {
+			if d := time.Since(began); d < hold || d > hold+soon {
 				t.Errorf("another sent it after %s", d)
 			}
 		},
@@ -396,32 +444,31 @@ func TestNotices(t *testing.T) {
 					<-r.Context().Done()
 				}
 			})
-			n := notifier(t, rdb, rc.URL, nil)
-			n.target.moment = 50 * time.Millisecond
+			n := notifier(t, rdb, rc, "", nil)
 			stop := background(t, n)
 			finished(t, rdb, "b")
 			<-arrived
 			began := time.Now()
 			stop()
-			if d := time.Since(began); d > n.target.timeout/2 {
+			if d := time.Since(began); d != moment {
 				t.Errorf("it took %s to end", d)
 			}
-			if ttl := rdb.Exists(t.Context(), "rollcall:finished").Val(); ttl != 1 {
+			if rdb.Exists(t.Context(), "rollcall:finished").Val() != 1 {
 				t.Error("the batch has left the list")
 			}
 		},
 		"finished again is told again": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			background(t, n)
 			b := finished(t, rdb, "b")
-			redistest.Eventually(t, patience, "the first", func() bool { return len(rc.requests()) == 1 })
-			pause(t, rdb)
+			testutil.Eventually(t, "the first", func() bool { return len(rc.requests()) == 1 })
+			testutil.Advance(t, time.Second)
 			if _, err := ledger.New(rdb).Reopen(t.Context(), b, []ledger.Outcome{ledger.Rejected}); err != nil {
 				t.Fatal(err)
 			}
 			settle(t, rdb, b, 3, 3, ledger.Removed)
-			redistest.Eventually(t, patience, "the second", func() bool { return len(rc.requests()) == 2 })
+			testutil.Eventually(t, "the second", func() bool { return len(rc.requests()) == 2 })
 			all := rc.requests()
 			if all[0].field(t, "failed") != 1.0 || all[1].field(t, "failed") != 0.0 || all[0].field(t, "id") == all[1].field(t, "id") {
 				t.Errorf("%s, then %s", all[0].body, all[1].body)
@@ -430,8 +477,8 @@ func TestNotices(t *testing.T) {
 		"what finished before the first start is not told": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
 			old := finished(t, rdb, "old")
-			pause(t, rdb)
-			n := notifier(t, rdb, rc.URL, nil)
+			testutil.Advance(t, time.Second)
+			n := notifier(t, rdb, rc, "", nil)
 			finished(t, rdb, "new")
 			if err := flush(t, n); err != nil {
 				t.Fatal(err)
@@ -445,16 +492,16 @@ func TestNotices(t *testing.T) {
 		},
 		"what finished between two starts is told": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			notifier(t, rdb, rc.URL, nil)
+			notifier(t, rdb, rc, "", nil)
 			finished(t, rdb, "meanwhile")
-			if err := flush(t, notifier(t, rdb, rc.URL, nil)); err != nil {
+			if err := flush(t, notifier(t, rdb, rc, "", nil)); err != nil {
 				t.Fatal(err)
 			}
 			wantRequests(t, rc, 1)
 		},
 		"many batches are forgotten but not sent again": func(t *testing.T, rdb *redis.Client) {
 			rc := receive(t, nil)
-			n := notifier(t, rdb, rc.URL, nil)
+			n := notifier(t, rdb, rc, "", nil)
 			for i := range 30 {
 				finished(t, rdb, "b"+string(rune('a'+i%26))+string(rune('a'+i/26)))
 				if err := flush(t, n); err != nil {
@@ -470,8 +517,8 @@ func TestNotices(t *testing.T) {
 func TestCluster(t *testing.T) {
 	rdb := redistest.StartCluster(t, 3).Client
 	rc := receive(t, nil)
-	n := notifier(t, rdb, rc.URL, nil)
-	background(t, notifier(t, rdb, rc.URL, nil))
+	n := notifier(t, rdb, rc, "", nil)
+	background(t, notifier(t, rdb, rc, "", nil))
 	for i := range 10 {
 		finished(t, rdb, string(rune('a'+i)))
 	}
@@ -485,7 +532,7 @@ func TestCluster(t *testing.T) {
 func TestRedisKeepsNoURL(t *testing.T) {
 	rdb := redistest.Any(t)
 	rc := receive(t, nil)
-	n := notifier(t, rdb, rc.URL+"/T0/path?code=code", nil)
+	n := notifier(t, rdb, rc, "/T0/path?code=code", nil)
 	finished(t, rdb, "b")
 	if err := flush(t, n); err != nil {
 		t.Fatal(err)
@@ -532,6 +579,9 @@ func TestReasons(t *testing.T) {
 		"redirect": {func(_ int, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/s3cret/more", http.StatusFound)
 		}, "answered 302: redirects are not followed, name the address itself"},
+		"silence": {func(_ int, _ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+		}, "no answer within 10s"},
 		"no HTTP": {func(_ int, w http.ResponseWriter, r *http.Request) {
 			conn, _, err := w.(http.Hijacker).Hijack()
 			if err == nil {
@@ -541,19 +591,27 @@ func TestReasons(t *testing.T) {
 		}, "the connection broke, or the answer is not HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rc := receive(t, test.answer)
-			f := target(t, rc.URL+"/s3cret").post(t.Context(), "id", []byte("{}"))
-			if f == nil || f.why != test.why {
-				t.Errorf("%+v, want %q", f, test.why)
-			}
-			wantRequests(t, rc, 1)
+			synctest.Test(t, func(t *testing.T) {
+				rc := receive(t, test.answer)
+				f := target(t, rc.URL+"/s3cret", rc.Dial).post(t.Context(), "id", []byte("{}"))
+				if f == nil || f.why != test.why {
+					t.Errorf("%+v, want %q", f, test.why)
+				}
+				wantRequests(t, rc, 1)
+			})
 		})
 	}
 	t.Run("certificate", func(t *testing.T) {
 		rc := httptest.NewTLSServer(http.NotFoundHandler())
 		t.Cleanup(rc.Close)
 		rc.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
-		if f := target(t, rc.URL+"/s3cret").post(t.Context(), "id", nil); f == nil || !strings.Contains(f.why, "certificate") || strings.Contains(f.why, "s3cret") {
+		if f := target(t, rc.URL+"/s3cret", nil).post(t.Context(), "id", nil); f == nil || !strings.Contains(f.why, "certificate") || strings.Contains(f.why, "s3cret") {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		addr := testutil.FreeAddr(t)
+		if f := target(t, "http://"+addr+"/s3cret", nil).post(t.Context(), "id", nil); f == nil || !strings.Contains(f.why, addr) || !strings.Contains(f.why, "connection refused") || strings.Contains(f.why, "s3cret") {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -561,18 +619,20 @@ func TestReasons(t *testing.T) {
 
 // TestLongAnswer: an answer without end is not read to its end.
 func TestLongAnswer(t *testing.T) {
-	rc := receive(t, func(_ int, w http.ResponseWriter, r *http.Request) {
-		for r.Context().Err() == nil {
-			if _, err := w.Write(bytes.Repeat([]byte("x"), 32<<10)); err != nil {
-				return
+	synctest.Test(t, func(t *testing.T) {
+		rc := receive(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				if _, err := w.Write(bytes.Repeat([]byte("x"), 32<<10)); err != nil {
+					return
+				}
+				testutil.Advance(t, time.Millisecond)
 			}
+		})
+		began := time.Now()
+		if f := target(t, rc.URL, rc.Dial).post(t.Context(), "id", nil); f != nil || time.Since(began) > 10*time.Millisecond {
+			t.Errorf("%+v after %s", f, time.Since(began))
 		}
 	})
-	tg := target(t, rc.URL)
-	began := time.Now()
-	if f := tg.post(t.Context(), "id", nil); f != nil || time.Since(began) > tg.timeout/2 {
-		t.Errorf("%+v after %s", f, time.Since(began))
-	}
 }
 
 func TestRetryAfter(t *testing.T) {
@@ -588,18 +648,9 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	n := &Notifier{first: firstWait}
 	for failures, want := range map[int64]time.Duration{0: time.Second, 3: 8 * time.Second, 8: 256 * time.Second, 9: mostWait, 100: mostWait} {
-		if d := n.backoff(failures); d < want*9/10 || d > want*11/10 {
+		if d := backoff(failures); d < want*9/10 || d > want*11/10 {
 			t.Errorf("after %d failures %s, want about %s", failures, d, want)
 		}
 	}
-}
-
-// listen has the receiver listen again at an address that it had.
-func listen(t *testing.T, addr string, rc *receiver) {
-	t.Helper()
-	s := &http.Server{Addr: addr, Handler: http.HandlerFunc(rc.serve), ReadHeaderTimeout: patience}
-	go func() { _ = s.ListenAndServe() }()
-	t.Cleanup(func() { _ = s.Close() })
 }

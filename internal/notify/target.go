@@ -39,8 +39,6 @@ type Target struct {
 	secret []byte
 	agent  string
 	client *http.Client
-
-	timeout, moment time.Duration // those of the package, but for tests
 }
 
 // NewTarget reads a URL, https or http. secret signs the notices; they are not
@@ -56,7 +54,7 @@ func NewTarget(rawURL string, secret []byte, agent string) (*Target, error) {
 		return nil, errors.New("has no host")
 	}
 	return &Target{
-		url: u, secret: secret, agent: agent, timeout: Timeout, moment: moment,
+		url: u, secret: secret, agent: agent,
 		client: &http.Client{
 			Transport: &http.Transport{
 				Proxy:                  http.ProxyFromEnvironment,
@@ -96,10 +94,10 @@ type failure struct {
 // post sends a notice once. It returns nil if the answer was any status of 2xx.
 // When ctx ends it is given another moment.
 func (t *Target) post(ctx context.Context, id string, body []byte) *failure {
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(t.moment)
+		timer := time.NewTimer(moment)
 		defer timer.Stop()
 		select {
 		case <-rctx.Done():
@@ -146,7 +144,7 @@ func sign(secret, body []byte) string {
 // that cannot repeat the URL, or what the receiver said.
 func (t *Target) reason(ctx context.Context, err error) string {
 	if ctx.Err() != nil || isTimeout(err) {
-		return fmt.Sprintf("no answer within %s", t.timeout)
+		return fmt.Sprintf("no answer within %s", Timeout)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
 		return op.Error()

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // hook changes how commands reach Redis, or its answers this process.
@@ -406,7 +407,7 @@ func TestRefusedWithoutRedis(t *testing.T) {
 	}
 	server.Start()
 	rdb := server.Client(t)
-	redistest.Eventually(t, wait, "Redis knows of the pause", func() bool {
+	testutil.Eventually(t, "Redis knows of the pause", func() bool {
 		until, _ := rdb.HGet(t.Context(), key("s"), "until").Int64()
 		return until > at.Add(wait-time.Second).UnixMicro()
 	})
@@ -438,7 +439,7 @@ func TestToldOnce(t *testing.T) {
 	if _, _, err := l.Refused(t.Context(), "s", 0, time.Second, true); err == nil {
 		t.Fatal("Redis took it: the test tests nothing")
 	}
-	redistest.Eventually(t, 4*time.Second, "the pause is over", func() bool {
+	testutil.Eventually(t, "the pause is over", func() bool {
 		left, err := pausedScript.Run(t.Context(), rdb, []string{key("s")}).Int64()
 		return err == nil && left == 0 && asked.Load() > 1
 	})

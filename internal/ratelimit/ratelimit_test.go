@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 func TestLimiter(t *testing.T) {
@@ -293,7 +294,7 @@ func testPauseDuringWait(t *testing.T, rdb *redis.Client) {
 	first := rdb.HGet(t.Context(), key("s"), "next").Val()
 	done := make(chan error, 1)
 	go func() { done <- use(t.Context(), l, 0) }()
-	redistest.Eventually(t, 5*time.Second, "the caller has a slot", func() bool {
+	testutil.Eventually(t, "the caller has a slot", func() bool {
 		return rdb.HGet(t.Context(), key("s"), "next").Val() != first
 	})
 	refuse(t, New(rdb, 0, 32), time.Minute)
@@ -310,7 +311,7 @@ func testNoBurst(t *testing.T, rdb *redis.Client) {
 	l := New(rdb, rate, 32)
 	done := make(chan []time.Time)
 	go func() { done <- rush(t, 80, l, New(rdb, rate, 32)) }()
-	redistest.Eventually(t, 5*time.Second, "slots are used", func() bool { return l.Stats().Slots > 10 })
+	testutil.Eventually(t, "slots are used", func() bool { return l.Stats().Slots > 10 })
 	refuse(t, New(rdb, 0, 32), 700*time.Millisecond)
 	at := <-done
 	if n := most(at); n > rate+5 { // sleepers wake a little late on a busy machine
@@ -345,7 +346,7 @@ func testRelease(t *testing.T, rdb *redis.Client) {
 	}
 	got := make(chan error, 1)
 	go func() { got <- use(t.Context(), l, 0) }()
-	redistest.Eventually(t, 5*time.Second, "the other waits", func() bool {
+	testutil.Eventually(t, "the other waits", func() bool {
 		n := l.line("s")
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -385,7 +386,7 @@ func testFrontFirst(t *testing.T, rdb *redis.Client) {
 		}
 		order <- "new"
 	})
-	redistest.Eventually(t, 5*time.Second, "one waits", waits(1))
+	testutil.Eventually(t, "one waits", waits(1))
 	all.Go(func() {
 		if _, err := l.Next(t.Context(), "s"); err != nil {
 			t.Error(err)
@@ -417,7 +418,7 @@ func testCrowd(t *testing.T, rdb *redis.Client) {
 			}
 		})
 	}
-	redistest.Eventually(t, 5*time.Second, "most are sent away", func() bool {
+	testutil.Eventually(t, "most are sent away", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return away >= 10-fewest[back]
@@ -533,7 +534,7 @@ func testUnreadable(t *testing.T, rdb *redis.Client) {
 }
 
 func TestRedisAway(t *testing.T) {
-	rdb := redis.NewClient(&redis.Options{Addr: redistest.FreeAddr(t), MaxRetries: -1})
+	rdb := redis.NewClient(&redis.Options{Addr: testutil.FreeAddr(t), MaxRetries: -1})
 	t.Cleanup(func() { _ = rdb.Close() })
 	l := New(rdb, 0, 32)
 	if _, err := l.Begin(t.Context(), "s", 0); err == nil {

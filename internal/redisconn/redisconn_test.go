@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/redisconn"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 func TestParse(t *testing.T) {
@@ -113,7 +114,7 @@ func FuzzParse(f *testing.F) {
 
 func TestOpen(t *testing.T) {
 	t.Run("nobody there", func(t *testing.T) {
-		_, err := redisconn.Open(t.Context(), "redis://u:secret@"+redistest.FreeAddr(t))
+		_, err := redisconn.Open(t.Context(), "redis://u:secret@"+testutil.FreeAddr(t))
 		if err == nil || !strings.Contains(err.Error(), "--redis") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v", err)
 		}
@@ -121,7 +122,7 @@ func TestOpen(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := redisconn.Open(ctx, "redis://"+redistest.FreeAddr(t)); !errors.Is(err, context.Canceled) {
+		if _, err := redisconn.Open(ctx, "redis://"+testutil.FreeAddr(t)); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v", err)
 		}
 	})

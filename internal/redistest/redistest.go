@@ -1,17 +1,20 @@
-// Package redistest gives tests a Redis of their own: a real redis-server where
-// one is on PATH, miniredis everywhere. It is imported by tests only.
+// Package redistest gives tests a Redis: a real redis-server where one is on
+// PATH, miniredis everywhere. Start reading at Each. Only tests import it.
+//
+// Behaviours run on a fake clock (testing/synctest): time stands still while
+// anything works, Redis included, and jumps ahead when all wait. A wait of minutes
+// costs nothing, and no result depends on how fast the machine is. A test in such a
+// bubble must not open sockets, start processes, or call t.Run and t.Parallel.
 package redistest
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -24,38 +27,26 @@ import (
 // missing redis-server into a failure instead of a run on miniredis only.
 const RequireEnv = "ROLLCALL_REQUIRE_REDIS"
 
-// AtOnce lets so many parallel tests run at once, unless -parallel says otherwise:
-// more than there are processors, as tests with servers wait most of their time.
-// It is for TestMain.
-func AtOnce(n int) {
-	flag.Parse()
-	wanted := false
-	flag.Visit(func(f *flag.Flag) { wanted = wanted || f.Name == "test.parallel" })
-	if wanted {
-		return
-	}
-	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil {
-		panic(err)
-	}
-}
-
-// Each runs test once on miniredis and once on a real server, if there is one.
-// Both start empty.
+// Each runs test on a fake clock, once on miniredis and once on a real server if
+// there is one. Both start empty.
 func Each(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
 	t.Helper()
+
 	t.Run("miniredis", func(t *testing.T) {
 		t.Parallel()
-		test(t, Mini(t))
+		Fake(t, test)
 	})
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		test(t, StartServer(t).Client(t))
+		n := lease(t)
+		inBubble(t, test, func(t *testing.T) *redis.Client { return shared.fakeClient(t, n) })
 	})
 }
 
-// Suite runs each behaviour with Each, all at the same time.
+// Suite runs each behaviour with Each, all in parallel.
 func Suite(t *testing.T, behaviours map[string]func(t *testing.T, rdb *redis.Client)) {
 	t.Helper()
+
 	for name, test := range behaviours {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,44 +55,90 @@ func Suite(t *testing.T, behaviours map[string]func(t *testing.T, rdb *redis.Cli
 	}
 }
 
-// Mini returns a client of a fresh miniredis whose keys expire by the clock.
+// Fake runs test on a fake clock with miniredis alone. It is for what Each cannot
+// do on a real server: keys that expire, as those of a real server do so in real
+// time.
+func Fake(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
+	t.Helper()
+	inBubble(t, test, func(t *testing.T) *redis.Client { return Mini(t) })
+}
+
+// drainTime is how long goroutines may outlive a test on its fake clock. It takes no
+// real time.
+const drainTime = 2 * time.Hour
+
+func inBubble(t *testing.T, test func(*testing.T, *redis.Client), open func(*testing.T) *redis.Client) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		rdb := open(t)
+		t.Cleanup(func() { time.Sleep(drainTime) })
+		test(t, rdb)
+	})
+}
+
+// Mini returns a client of a fresh miniredis whose keys expire as time passes. No
+// socket is involved, so it works on a fake clock, too.
 func Mini(t testing.TB) *redis.Client {
 	t.Helper()
+
 	m := miniredis.NewMiniRedis()
 	m.ClockTTL(true)
-	if err := m.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(m.Close)
-	return client(t, "redis://"+m.Addr())
+
+	return newClient(t, "redis://127.0.0.1:1", func(context.Context, string, string) (net.Conn, error) {
+		conn, err := m.Dial()
+		if err != nil {
+			return nil, err
+		}
+		return newEagerConn(conn), nil
+	})
 }
 
-// client opens a URL as the commands do.
-func client(t testing.TB, url string) *redis.Client {
-	t.Helper()
-	o, err := redisconn.Parse(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rdb, ok := o.Client().(*redis.Client)
-	if !ok {
-		t.Fatalf("%s is no single server", url)
-	}
-	t.Cleanup(func() { _ = rdb.Close() })
-	return rdb
-}
-
-// Any returns a real server's client if there is one, else miniredis.
+// Any returns a client of the package's real server if there is one, else of a
+// miniredis. It is empty. Time is real.
 func Any(t testing.TB) *redis.Client {
 	t.Helper()
+
 	if !available(t) {
 		return Mini(t)
 	}
-	return StartServer(t).Client(t)
+	return newClient(t, shared.get(t).databaseURL(lease(t)), nil)
 }
 
+// newClient returns a client of a URL with the options that the commands set, and
+// closes it when the test ends.
+func newClient(t testing.TB, url string, dial func(context.Context, string, string) (net.Conn, error)) *redis.Client {
+	t.Helper()
+
+	parsed, err := redisconn.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb, ok := parsed.Client().(*redis.Client)
+	if !ok {
+		t.Fatalf("%s is no single server", url)
+	}
+	if dial != nil {
+		options := rdb.Options()
+		options.Dialer = dial
+		options.PoolSize, options.PipelinePoolSize, options.MaxConcurrentDials = manyConns, manyConns, manyConns
+		_ = rdb.Close()
+		rdb = redis.NewClient(options)
+	}
+	t.Cleanup(func() { _ = rdb.Close() })
+
+	return rdb
+}
+
+// manyConns is how many connections a client with a fake clock has at most. None of
+// its callers waits for one: go-redis waits with timers that it shares among all
+// clients, and a timer belongs to the test that has made it.
+const manyConns = 1000
+
+// available reports whether there is a redis-server to start.
 func available(t testing.TB) bool {
 	t.Helper()
+
 	_, err := exec.LookPath("redis-server")
 	if err != nil && os.Getenv(RequireEnv) == "1" {
 		t.Fatalf("%s=1, but redis-server is not on PATH", RequireEnv)
@@ -109,105 +146,67 @@ func available(t testing.TB) bool {
 	return err == nil
 }
 
-// Server is a redis-server process with a directory and a unix socket of its
-// own. It keeps its data (append-only file) over Stop and Start.
-type Server struct {
-	t      testing.TB
-	dir    string
-	socket string
-	args   []string
-	cmd    *exec.Cmd
-	admin  *redis.Client
+// eagerConn accepts all that is written at once, as a socket with a large buffer
+// does. Without it both sides of a net.Pipe could wait for the other to read.
+type eagerConn struct {
+	net.Conn
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	pending []byte
+	closed  bool
 }
 
-// StartServer starts a real redis-server, or skips the test where there is
-// none. Extra arguments go to its command line.
-func StartServer(t testing.TB, args ...string) *Server {
-	t.Helper()
-	if !available(t) {
-		t.Skip("redis-server is not on PATH")
-	}
-	// Not t.TempDir: a unix socket's path must be short.
-	dir, err := os.MkdirTemp("", "rollcall-redis-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{t: t, dir: dir, socket: filepath.Join(dir, "s"), args: args}
-	s.admin = s.Client(t)
-	t.Cleanup(func() {
-		s.Kill()
-		_ = os.RemoveAll(dir)
-	})
-	s.Start()
-	return s
+func newEagerConn(conn net.Conn) *eagerConn {
+	c := &eagerConn{Conn: conn}
+	c.changed = sync.NewCond(&c.mu)
+	go c.flush()
+
+	return c
 }
 
-// URL names the server for --redis.
-func (s *Server) URL() string { return "unix://" + s.socket }
+func (c *eagerConn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 
-// Client returns a new client of the server.
-func (s *Server) Client(t testing.TB) *redis.Client {
-	t.Helper()
-	return client(t, s.URL())
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	c.pending = append(c.pending, p...)
+	c.changed.Signal()
+
+	return len(p), nil
 }
 
-// Start starts the process (again) and waits until it answers.
-func (s *Server) Start() {
-	s.t.Helper()
-	args := append([]string{
-		"--port", "0", "--unixsocket", s.socket, "--dir", s.dir, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning",
-	}, s.args...)
-	s.cmd = command(args...)
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	for s.admin.Ping(ctx).Err() != nil {
-		select {
-		case <-ctx.Done():
-			s.t.Fatal("redis-server did not answer within 20 s")
-		case <-time.After(10 * time.Millisecond):
+func (c *eagerConn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.changed.Signal()
+	c.mu.Unlock()
+
+	return c.Conn.Close()
+}
+
+// flush writes what is pending until the connection is closed.
+func (c *eagerConn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	for {
+		for len(c.pending) == 0 && !c.closed {
+			c.changed.Wait()
 		}
-	}
-}
+		if c.closed {
+			return
+		}
+		next := c.pending
+		c.pending = nil
 
-func command(args ...string) *exec.Cmd { return exec.Command("redis-server", args...) }
-
-// Kill ends the process at once, as a crash would.
-func (s *Server) Kill() {
-	if s.cmd == nil {
-		return
-	}
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
-	s.cmd = nil
-}
-
-// FreeAddr returns a loopback address that was free a moment ago.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// Eventually waits until cond holds, and fails the test after limit.
-func Eventually(t testing.TB, limit time.Duration, what string, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	for !cond() {
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				t.Fatalf("not within %s: %s", limit, what)
-			}
-		case <-time.After(5 * time.Millisecond):
+		c.mu.Unlock()
+		_, err := c.Conn.Write(next)
+		c.mu.Lock()
+		if err != nil {
+			c.closed = true
 		}
 	}
 }

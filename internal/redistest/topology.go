@@ -8,16 +8,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/internal/testutil"
 )
 
 // StartTCP is StartServer for a server that listens on a loopback port, too. It
 // returns the port's address, which stays the same over Kill and Start.
 func StartTCP(t testing.TB, args ...string) (s *Server, addr string) {
 	t.Helper()
-	addr = FreeAddr(t)
+	addr = testutil.FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	return StartServer(t, append([]string{"--port", port, "--bind", "127.0.0.1"}, args...)...), addr
 }
@@ -40,7 +41,7 @@ func StartSentinels(t testing.TB) *Sentinels {
 	s.Master, master = StartTCP(t, "--repl-diskless-sync-delay", "0")
 	host, port, _ := net.SplitHostPort(master)
 	s.Replica, replica = StartTCP(t, "--replicaof", host+" "+port)
-	Eventually(t, 20*time.Second, "the replica has all of the master", func() bool {
+	testutil.Eventually(t, "the replica has all of the master", func() bool {
 		return info(t, s.Replica, "replication")["master_link_status"] == "up"
 	})
 	for range 3 {
@@ -49,7 +50,7 @@ func StartSentinels(t testing.TB) *Sentinels {
 	for _, addr := range s.Addrs {
 		c := redis.NewSentinelClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { _ = c.Close() })
-		Eventually(t, 20*time.Second, "the sentinels know one another and the replica", func() bool {
+		testutil.Eventually(t, "the sentinels know one another and the replica", func() bool {
 			others, err1 := c.Sentinels(t.Context(), masterName).Result()
 			replicas, err2 := c.Replicas(t.Context(), masterName).Result()
 			return err1 == nil && err2 == nil && len(others) == 2 && len(replicas) == 1 && replicas[0]["port"] == replica[strings.LastIndexByte(replica, ':')+1:]
@@ -65,7 +66,7 @@ func (s *Sentinels) URL() string {
 
 func startSentinel(t testing.TB, host, port string) (addr string) {
 	t.Helper()
-	dir, addr := t.TempDir(), FreeAddr(t)
+	dir, addr := t.TempDir(), testutil.FreeAddr(t)
 	conf := filepath.Join(dir, "sentinel.conf") // it writes there what it learns
 	text := fmt.Sprintf("sentinel monitor %s %s %s 2\nsentinel down-after-milliseconds %[1]s 1500\nsentinel failover-timeout %[1]s 6000\n", masterName, host, port)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
@@ -117,7 +118,7 @@ func StartCluster(t testing.TB, n int) *Cluster {
 	c := &Cluster{t: t}
 	var first []any // where the others meet the first node
 	for i := range n {
-		_, bus, _ := net.SplitHostPort(FreeAddr(t))
+		_, bus, _ := net.SplitHostPort(testutil.FreeAddr(t))
 		s, addr := StartTCP(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", bus)
 		c.Nodes, c.Addrs = append(c.Nodes, s), append(c.Addrs, addr)
 		id, err := s.admin.Do(ctx, "cluster", "myid").Text()
@@ -135,7 +136,7 @@ func StartCluster(t testing.TB, n int) *Cluster {
 			t.Fatal(err)
 		}
 	}
-	Eventually(t, 30*time.Second, "the cluster is whole", func() bool {
+	testutil.Eventually(t, "the cluster is whole", func() bool {
 		for _, s := range c.Nodes {
 			text, err := s.admin.ClusterInfo(ctx).Result()
 			if err != nil || !strings.Contains(text, "cluster_state:ok") || !strings.Contains(text, fmt.Sprintf("cluster_known_nodes:%d", n)) {

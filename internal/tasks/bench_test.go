@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
+	"rollcall/internal/testutil"
 )
 
 // mixed is a file of 10,000 rows over 50 calls: invites of users, of whom some
@@ -52,7 +53,7 @@ func BenchmarkRequests(b *testing.B) {
 			w.populate(r)
 			stop := w.work(func(c *WorkerConfig) { c.Concurrency = DefaultConcurrency })
 			batch := w.put(r)
-			redistest.Eventually(b, 3*time.Minute, "the batch is finished", func() bool { return w.status(batch).Pending == 0 })
+			testutil.Eventually(b, "the batch is finished", func() bool { return w.status(batch).Pending == 0 })
 			stop()
 			outcomes := w.rows(batch)
 			report(b, w.sim, func(i int) bool { o := outcomes[i].Outcome; return o == ledger.Joined || o == ledger.AlreadyPresent }, r)

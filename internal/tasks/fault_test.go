@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
+	"rollcall/internal/testutil"
 )
 
 // beforeHook sees each single command before it is sent.
@@ -234,7 +235,7 @@ func TestSweepRacesRetry(t *testing.T) {
 	if n, err := w.q.Retry(t.Context(), b, []ledger.Outcome{ledger.Cancelled}); n != 3 || err != nil {
 		t.Fatal(n, err)
 	}
-	sweeper, err := NewWorker(WorkerConfig{Redis: w.rdb, Graph: graph.Config{BaseURL: w.url, Tokens: staticToken{}}})
+	sweeper, err := NewWorker(WorkerConfig{Redis: w.rdb, Graph: graph.Config{BaseURL: w.srv.URL, Dial: w.srv.Dial, Tokens: staticToken{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,12 +295,12 @@ func TestReadyAgain(t *testing.T) {
 	w.tune = func(x *Worker) { worker = x }
 	w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
 	w.work()
-	redistest.Eventually(t, 10*time.Second, "the request is there", func() bool { return asked.Load() })
+	testutil.Eventually(t, "the request is there", func() bool { return asked.Load() })
 	server.Kill()
 	close(answer)
-	redistest.Eventually(t, 20*time.Second, "the outcome cannot be written", worker.stuck.on.Load)
+	testutil.Eventually(t, "the outcome cannot be written", worker.stuck.on.Load)
 	server.Start()
-	redistest.Eventually(t, 20*time.Second, "it is ready again", worker.Ready)
+	testutil.Eventually(t, "it is ready again", worker.Ready)
 }
 
 // TestCutOff: a worker has less time to end than its request takes, which Graph
@@ -319,7 +320,7 @@ func TestCutOff(t *testing.T) {
 	}))
 	stop := w.work(func(cfg *WorkerConfig) { cfg.ShutdownTimeout = 300 * time.Millisecond })
 	old := w.enqueue("action,call_id,participant_id\ndelete,c,p\n")
-	redistest.Eventually(t, 10*time.Second, "the delete is under way", func() bool { return asked.Load() == 1 })
+	testutil.Eventually(t, "the delete is under way", func() bool { return asked.Load() == 1 })
 	newer := w.enqueue("action,call_id,participant_id,note\ndelete,c,p,newer\n")
 	stop()
 	w.work()
@@ -345,7 +346,7 @@ func TestCancelRemembers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, 10*time.Second, "the batch is cancelled", func() bool {
+	testutil.Eventually(t, "the batch is cancelled", func() bool {
 		return w.q.Cancel(t.Context(), old) == nil && w.status(old).Outcomes[ledger.Cancelled] == 1
 	})
 	newer := w.enqueue("action,call_id,participant_id,note\ndelete,c,p,newer\n")

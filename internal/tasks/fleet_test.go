@@ -2,12 +2,12 @@ package tasks
 
 import (
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestFleet: who works, and what is allowed, can be read by anybody; a worker that
@@ -28,7 +28,7 @@ func TestFleet(t *testing.T) {
 		b := w.put(w.request(tenantDeletes("aaaaaaaa-0000-0000-0000-000000000001", 40), true))
 		stop := w.work(func(c *WorkerConfig) { c.Rate, c.Concurrency = 100, 7 })
 		w.finish(b)
-		redistest.Eventually(t, 20*time.Second, "the worker tells what it did", func() bool {
+		testutil.Eventually(t, "the worker tells what it did", func() bool {
 			f := fleet()
 			return len(f.Workers) == 1 && f.Workers[0].Rows == 40 && len(f.Active()) == 1
 		})

@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // behind is a world whose simulator stands behind a handler.
@@ -109,7 +110,7 @@ func TestSeenThenKilled(t *testing.T) {
 		return dead.Load()
 	}})
 	stop := w.work(confirmWithin(short), func(cfg *WorkerConfig) { cfg.Redis = c; cfg.ShutdownTimeout = time.Second })
-	redistest.Eventually(t, 20*time.Second, "somebody was seen", dead.Load)
+	testutil.Eventually(t, "somebody was seen", dead.Load)
 	stop()
 	w.faults(nil)
 	w.dropQueue() // which believes that the dead one still works
@@ -162,7 +163,7 @@ func TestPresentAndWorkedOn(t *testing.T) {
 	}
 	b := w.put(w.request(inviteList("c", "u-1", "u-2"), false))
 	w.work(confirmWithin(short))
-	redistest.Eventually(t, 20*time.Second, "the other is seen", func() bool { return w.rows(b)[1].Outcome == ledger.Joined })
+	testutil.Eventually(t, "the other is seen", func() bool { return w.rows(b)[1].Outcome == ledger.Joined })
 	if n := w.kinds("roster"); n > 12 {
 		t.Errorf("the roster was read %d times", n)
 	}
@@ -249,7 +250,7 @@ func TestLookedTooLate(t *testing.T) {
 	w.faults(graphsim.Faults{"invite.lost": 1})
 	unknown := w.enqueue(inviteList("d", "u-2"))
 	w.sent(2)
-	redistest.Eventually(t, 10*time.Second, "the answer is lost", func() bool { return w.rows(unknown)[0].Detail != "" })
+	testutil.Eventually(t, "the answer is lost", func() bool { return w.rows(unknown)[0].Detail != "" })
 	stop()
 	w.faults(nil)
 	w.tune = func(worker *Worker) { worker.looks.late = 2 * time.Second }

@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 func TestInvites(t *testing.T) {
@@ -106,7 +107,7 @@ func (w *world) faults(f graphsim.Faults) {
 // sent waits until Graph has got so many invitations.
 func (w *world) sent(n int) {
 	w.t.Helper()
-	redistest.Eventually(w.t, 20*time.Second, "the invitations are sent", func() bool { return w.kinds("invite") >= n })
+	testutil.Eventually(w.t, "the invitations are sent", func() bool { return w.kinds("invite") >= n })
 }
 
 // invited has a file of invites carried out, with these outcomes.

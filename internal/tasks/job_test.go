@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
+	"rollcall/internal/testutil"
 )
 
 func TestJob(t *testing.T) {
@@ -103,7 +104,7 @@ func (w *world) outage(kind string) (end func()) {
 // tried waits until the first row has been tried and is to be tried again.
 func (w *world) tried(b ledger.Batch) {
 	w.t.Helper()
-	redistest.Eventually(w.t, 20*time.Second, "the row has been tried", func() bool { return w.rows(b)[0].Attempts > 0 })
+	testutil.Eventually(w.t, "the row has been tried", func() bool { return w.rows(b)[0].Attempts > 0 })
 }
 
 func testStaleInvite(t *testing.T, rdb *redis.Client) {
@@ -246,7 +247,7 @@ func testExpiredByTask(t *testing.T, rdb *redis.Client) {
 	r := w.request(deletes(30, 2), true)
 	r.Expire = time.Second
 	b := w.put(r)
-	redistest.Eventually(t, 10*time.Second, "the deadline is over", func() bool { return time.Now().After(b.Deadline) })
+	testutil.Eventually(t, "the deadline is over", func() bool { return time.Now().After(b.Deadline) })
 	w.work(func(c *WorkerConfig) { c.SweepEvery = time.Hour })
 	w.finish(b)
 	if n := w.status(b).Outcomes[ledger.Expired]; n != 30 || w.sim.Counters().Requests != 0 {
@@ -431,7 +432,7 @@ func testShutdown(t *testing.T, rdb *redis.Client) {
 	for range 4 { // a rolling restart
 		stop := w.work(func(c *WorkerConfig) { c.Concurrency = 4 })
 		done := int64(400) - w.status(b).Pending
-		redistest.Eventually(t, 20*time.Second, "some progress", func() bool {
+		testutil.Eventually(t, "some progress", func() bool {
 			p := w.status(b).Pending
 			return 400-p >= done+40 || p == 0
 		})
@@ -446,7 +447,7 @@ func testTokenLate(t *testing.T, rdb *redis.Client) {
 	tokens := &lateToken{}
 	b := w.enqueue(deletes(3, 1))
 	w.work(func(c *WorkerConfig) { c.Graph.Tokens = tokens; c.MaxAttempts = 1 })
-	redistest.Eventually(t, 10*time.Second, "a token was asked for", func() bool { return tokens.asked.Load() > 0 })
+	testutil.Eventually(t, "a token was asked for", func() bool { return tokens.asked.Load() > 0 })
 	tokens.there.Store(true)
 	w.finish(b)
 	w.wantOutcomes(b, ledger.Removed, ledger.Removed, ledger.Removed)
@@ -464,7 +465,7 @@ func testLedgerLost(t *testing.T, rdb *redis.Client) {
 	keys := rdb.Keys(t.Context(), "rollcall:*").Val()
 	rdb.Del(t.Context(), keys...)
 	stop := w.work()
-	redistest.Eventually(t, 10*time.Second, "the tasks were dropped", func() bool {
+	testutil.Eventually(t, "the tasks were dropped", func() bool {
 		info, err := w.q.inspector.GetQueueInfo(queueName("default"))
 		return err == nil && info.Size == 0
 	})
@@ -510,10 +511,10 @@ func TestRedisRestart(t *testing.T) {
 	w.sim = sim
 	b := w.enqueue(deletes(320, 16))
 	w.work()
-	redistest.Eventually(t, 20*time.Second, "16 requests under way", func() bool { return arrived.Load() == 16 })
+	testutil.Eventually(t, "16 requests under way", func() bool { return arrived.Load() == 16 })
 	server.Kill()
 	close(release)
-	redistest.Eventually(t, 20*time.Second, "Graph has answered them", func() bool { return sim.Counters().Requests >= 16 })
+	testutil.Eventually(t, "Graph has answered them", func() bool { return sim.Counters().Requests >= 16 })
 	server.Start()
 	w.wantRemoved(b, 320)
 }

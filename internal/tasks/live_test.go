@@ -25,7 +25,7 @@ func (w *world) look(csv string, o LookOptions) *Plan {
 	}
 	cfg := WorkerConfig{
 		Redis: w.rdb, App: "test", Concurrency: 8,
-		Graph: graph.Config{BaseURL: w.url, Tokens: staticToken{}, Timeout: 10 * time.Second},
+		Graph: graph.Config{BaseURL: w.srv.URL, Dial: w.srv.Dial, Tokens: staticToken{}, Timeout: 10 * time.Second},
 	}
 	if err := p.Look(w.t.Context(), cfg, o); err != nil {
 		w.t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/redisconn"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // told gives what a registry tells, by name and labels.
@@ -69,7 +70,7 @@ func TestFleetMetrics(t *testing.T) {
 		if _, err := w.q.client.EnqueueContext(t.Context(), later, asynq.Queue(lookQueue), asynq.ProcessIn(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		redistest.Eventually(t, 5*time.Second, "tasks have waited a while", func() bool {
+		testutil.Eventually(t, "tasks have waited a while", func() bool {
 			v, err := w.q.queueViews(t.Context())
 			return err == nil && v[0].latency > 100*time.Millisecond
 		})
@@ -255,7 +256,7 @@ func TestSweeperMetrics(t *testing.T) {
 			"sweeper_actions_total task_enqueued": 1, "sweeper_actions_total expired": 2, "sweeper_actions_total cancelled": 1,
 			"changes_total delete expired": 2, "changes_total unknown expired": 3, "changes_total delete cancelled": 1, "changes_total delete removed": 1,
 		}
-		redistest.Eventually(t, 10*time.Second, "it is all counted", func() bool {
+		testutil.Eventually(t, "it is all counted", func() bool {
 			got := told(t, reg)
 			for what, n := range want {
 				if got[what] != n {

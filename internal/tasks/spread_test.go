@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // TestSideBySide: a task's requests do not wait for each other where the worker
@@ -33,7 +34,7 @@ func TestSideBySide(t *testing.T) {
 			w := newWorld(t, redistest.Any(t), graphsim.Config{Latency: time.Second, AutoCalls: true})
 			b := w.put(w.request(csv, true))
 			w.work(func(c *WorkerConfig) { c.AcceptOnly = true })
-			redistest.Eventually(t, 20*time.Second, "several requests are under way", func() bool { return w.sim.Counters().InFlight >= want })
+			testutil.Eventually(t, "several requests are under way", func() bool { return w.sim.Counters().InFlight >= want })
 			w.finish(b)
 		})
 	}
@@ -66,7 +67,7 @@ func TestCalledBack(t *testing.T) {
 	w := newWorld(t, redistest.Any(t), graphsim.Config{AutoCalls: true})
 	b := w.put(w.request(deletes(rows, rows/2), false))
 	w.work(func(c *WorkerConfig) { c.Concurrency, c.Rate = 8, rate })
-	redistest.Eventually(t, backlogAway*3/4, "all rows are done", func() bool { return w.status(b).Pending == 0 })
+	testutil.Eventually(t, "all rows are done", func() bool { return w.status(b).Pending == 0 })
 }
 
 // TestPausedBetween: the scope is paused between a request that Graph refuses for
@@ -93,7 +94,7 @@ func TestPausedBetween(t *testing.T) {
 	w.tune = func(built *Worker) { worker = built }
 	b := w.enqueue("action,call_id,user_id\ninvite,c,u-1\ninvite,c,u-2\n")
 	w.work(func(c *WorkerConfig) { c.AcceptOnly = true })
-	redistest.Eventually(t, panicWait*4/5, "the rows are done", func() bool { return w.status(b).Pending == 0 })
+	testutil.Eventually(t, "the rows are done", func() bool { return w.status(b).Pending == 0 })
 	w.wantOutcomes(b, ledger.Invited, ledger.Invited)
 }
 

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // tenantDeletes is a file of n deletes, each in a call of its own.
@@ -38,7 +38,7 @@ func TestSlowTenant(t *testing.T) {
 			slow := w.put(w.request(tenantDeletes("aaaaaaaa-0000-0000-0000-000000000001", rows), true))
 			fast := w.put(w.request(tenantDeletes("bbbbbbbb-0000-0000-0000-000000000002", 20), true))
 			w.work(func(c *WorkerConfig) { c.Concurrency, c.Rate = 32, rate })
-			redistest.Eventually(t, time.Minute, "the other's rows are done", func() bool { return w.status(fast).Pending == 0 })
+			testutil.Eventually(t, "the other's rows are done", func() bool { return w.status(fast).Pending == 0 })
 			if left := w.status(slow).Pending; left < rows/5 {
 				t.Errorf("20 rows waited until %d of another tenant were done", rows-left)
 			}

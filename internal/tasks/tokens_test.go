@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // tenantTokens gives tokens for all tenants but one, while that is so.
@@ -39,15 +40,15 @@ func TestTokensOfTenants(t *testing.T) {
 		c.Metrics, c.Graph.Tokens, c.Rate = reg, tokens, 50
 	})
 	up := func() bool { return told(t, reg)["token_up"] == 1 }
-	redistest.Eventually(t, time.Minute, "the token is missed", func() bool { return !up() })
-	redistest.Eventually(t, time.Minute, "the other tenant's rows are done", func() bool {
+	testutil.Eventually(t, "the token is missed", func() bool { return !up() })
+	testutil.Eventually(t, "the other tenant's rows are done", func() bool {
 		if up() {
 			t.Fatal("tokens are told to be there, and five rows wait for one")
 		}
 		return w.status(busy).Pending == 0
 	})
 	tokens.missing.Store(false)
-	redistest.Eventually(t, time.Minute, "the waiting rows are done", func() bool { return w.status(waits).Pending == 0 })
+	testutil.Eventually(t, "the waiting rows are done", func() bool { return w.status(waits).Pending == 0 })
 	if !up() {
 		t.Error("tokens are told to be missing, and all rows are done")
 	}

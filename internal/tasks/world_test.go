@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,11 +17,12 @@ import (
 	"rollcall/internal/ledger"
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
+	"rollcall/internal/testutil"
 )
 
 func TestMain(m *testing.M) {
-	redistest.AtOnce(6)
-	os.Exit(m.Run())
+	testutil.SetParallel(6)
+	redistest.Main(m)
 }
 
 // world is a Redis, a Graph and the queue between them.
@@ -31,7 +31,7 @@ type world struct {
 	rdb *redis.Client
 	q   *Queue
 	sim *graphsim.Sim // nil if Graph is another handler
-	url string
+	srv *testutil.Server
 	// tune changes workers before they run.
 	tune func(*Worker)
 }
@@ -49,10 +49,8 @@ func newWorld(t testing.TB, rdb *redis.Client, cfg graphsim.Config) *world {
 
 func newWorldWith(t testing.TB, rdb *redis.Client, graphAPI http.Handler) *world {
 	t.Helper()
-	srv := httptest.NewServer(graphAPI)
-	t.Cleanup(srv.Close)
-	q := NewQueue(rdb)
-	return &world{t: t, rdb: rdb, q: q, url: srv.URL}
+
+	return &world{t: t, rdb: rdb, q: NewQueue(rdb), srv: testutil.NewServer(t, graphAPI)}
 }
 
 type staticToken struct{}
@@ -64,7 +62,7 @@ func (w *world) work(change ...func(*WorkerConfig)) (stop func()) {
 	w.t.Helper()
 	cfg := WorkerConfig{
 		Redis: w.rdb, App: "test", Concurrency: 16,
-		Graph: graph.Config{BaseURL: w.url, Tokens: staticToken{}, Timeout: 10 * time.Second},
+		Graph: graph.Config{BaseURL: w.srv.URL, Dial: w.srv.Dial, Tokens: staticToken{}, Timeout: 10 * time.Second},
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -152,7 +150,7 @@ func (w *world) status(b ledger.Batch) ledger.Status {
 func (w *world) finish(batches ...ledger.Batch) {
 	w.t.Helper()
 	for _, b := range batches {
-		redistest.Eventually(w.t, 3*time.Minute, "the batch is finished", func() bool { return w.status(b).Pending == 0 })
+		testutil.Eventually(w.t, "the batch is finished", func() bool { return w.status(b).Pending == 0 })
 	}
 }
 

@@ -9,17 +9,16 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/heard"
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // begin starts traces with these variables only, and a log.
-func begin(t *testing.T, vars map[string]string) (on bool, span func(), stop func(), log *heard.Buffer) {
+func begin(t *testing.T, vars map[string]string) (on bool, span func(), stop func(), log *testutil.Buffer) {
 	t.Helper()
 	for name, value := range vars { // the library reads the process'
 		t.Setenv(name, value)
 	}
-	log = new(heard.Buffer)
+	log = new(testutil.Buffer)
 	tracer, stop := Start(t.Context(), func(name string) string { return vars[name] }, "rollcall-test", "v1",
 		slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if tracer == nil {
@@ -72,7 +71,7 @@ func TestFailures(t *testing.T) {
 	})
 	until := func(what string, n int) {
 		t.Helper()
-		redistest.Eventually(t, 10*time.Second, what, func() bool { span(); return strings.Count(log.String(), what) >= n })
+		testutil.Eventually(t, what, func() bool { span(); return strings.Count(log.String(), what) >= n })
 	}
 	until("traces were dropped", 2)
 	status.Store(http.StatusOK)

@@ -21,7 +21,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // requireEnv, set to 1, turns a missing browser into a failure.
@@ -136,7 +136,7 @@ func (v *visitor) text(selector string) string {
 // until waits until the page says something, without loading it again.
 func (v *visitor) until(what, selector string, ok func(text string) bool) {
 	v.t.Helper()
-	redistest.Eventually(v.t, time.Minute, what, func() bool { return ok(v.text(selector)) })
+	testutil.Eventually(v.t, what, func() bool { return ok(v.text(selector)) })
 }
 
 // onlyFrom makes sure that nothing was asked of anybody else, and that the page had
@@ -248,7 +248,7 @@ func TestConsole(t *testing.T) {
 	v.until("there are failures", "#progress .failed dd", func(s string) bool { return count(s) > 10 })
 	// Rows that are shown stay as they are: the page is asked for until they have failed.
 	page := f.console + "/batch/" + first
-	redistest.Eventually(t, time.Minute, "only failed rows are shown", func() bool {
+	testutil.Eventually(t, "only failed rows are shown", func() bool {
 		v.do(chromedp.Navigate(page + "?outcome=failed"))
 		s := v.text("#found")
 		return strings.Contains(s, "declined") && strings.Contains(s, "malformed-511") && !strings.Contains(s, "joined") && !strings.Contains(s, "removed")

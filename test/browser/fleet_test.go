@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/heard"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // bin is the directory of the commands, built once.
@@ -91,11 +91,11 @@ func (f *fleet) command(ctx context.Context, name string, args ...string) *exec.
 }
 
 // start starts a process that runs until the test ends.
-func (f *fleet) start(name string, args ...string) *heard.Buffer {
+func (f *fleet) start(name string, args ...string) *testutil.Buffer {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := f.command(ctx, name, args...)
-	out := &heard.Buffer{}
+	out := &testutil.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
@@ -111,10 +111,10 @@ func (f *fleet) start(name string, args ...string) *heard.Buffer {
 }
 
 // found waits until a process prints something, and gives its last group.
-func (f *fleet) found(out *heard.Buffer, pattern string) string {
+func (f *fleet) found(out *testutil.Buffer, pattern string) string {
 	f.t.Helper()
 	re := regexp.MustCompile(pattern)
-	redistest.Eventually(f.t, 20*time.Second, pattern+" is printed", func() bool { return re.MatchString(out.String()) })
+	testutil.Eventually(f.t, pattern+" is printed", func() bool { return re.MatchString(out.String()) })
 	m := re.FindStringSubmatch(out.String())
 	return m[len(m)-1]
 }

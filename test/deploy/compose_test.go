@@ -16,8 +16,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"rollcall/internal/heard"
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // compose loads docker-compose.yml as Compose does: against its schema, with what is
@@ -119,7 +119,7 @@ type host struct {
 
 type service struct {
 	cmd   *exec.Cmd
-	out   *heard.Buffer
+	out   *testutil.Buffer
 	ended chan struct{}
 }
 
@@ -136,7 +136,7 @@ func (h *host) depth(name string) int {
 func (h *host) at(name, port string) string {
 	key := name + ":" + port
 	if h.addrs[key] == "" {
-		h.addrs[key] = redistest.FreeAddr(h.t)
+		h.addrs[key] = testutil.FreeAddr(h.t)
 	}
 	return h.addrs[key]
 }
@@ -204,7 +204,7 @@ func (h *host) start(name string) {
 		}
 		line = append(line, "--port", port, "--bind", "127.0.0.1")
 	}
-	r := &service{cmd: h.command(s, line), out: &heard.Buffer{}, ended: make(chan struct{})}
+	r := &service{cmd: h.command(s, line), out: &testutil.Buffer{}, ended: make(chan struct{})}
 	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
 	if err := r.cmd.Start(); err != nil {
 		h.t.Fatal(err)
@@ -234,7 +234,7 @@ func (h *host) healthy(name string) {
 	if s.HealthCheck.Test[0] == "CMD-SHELL" {
 		test = []string{"sh", "-c", strings.ReplaceAll(test[0], "redis-cli ", "redis-cli -p "+portOf(h.at(name, "6379"))+" ")}
 	}
-	redistest.Eventually(h.t, 30*time.Second, name+" is healthy", func() bool { return h.command(s, test).Run() == nil })
+	testutil.Eventually(h.t, name+" is healthy", func() bool { return h.command(s, test).Run() == nil })
 }
 
 func portOf(addr string) string {

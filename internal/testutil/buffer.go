@@ -1,28 +1,29 @@
-// Package heard keeps what a process or a log says while a test reads it. It is
-// imported by tests only.
-package heard
+package testutil
 
 import (
 	"bytes"
 	"sync"
 )
 
-// Buffer is written and read at the same time. The zero value is empty.
+// Buffer is an io.Writer whose content can be read while it is written to. The
+// zero value is empty.
 type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-// Write adds to it.
+// Write appends p.
 func (h *Buffer) Write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	return h.b.Write(p)
 }
 
-// String is all that has been written.
+// String returns all that has been written.
 func (h *Buffer) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+
 	return h.b.String()
 }

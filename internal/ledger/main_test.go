@@ -1,0 +1,13 @@
+package ledger
+
+import (
+	"testing"
+
+	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
+)
+
+func TestMain(m *testing.M) {
+	testutil.SetParallel(6)
+	redistest.Main(m)
+}
