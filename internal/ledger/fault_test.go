@@ -41,11 +41,16 @@ func another(t *testing.T, rdb *redis.Client) *redis.Client {
 	return c
 }
 
-// TestBeginAfterClaimRanOut: Redis is so slow that a claim runs out within Begin.
-func TestBeginAfterClaimRanOut(t *testing.T) {
-	rdb := redistest.Any(t)
-	l := New(rdb)
-	l.ClaimLife = 300 * time.Millisecond
+// TestSlowRedis: turns whose claims run out because Redis is slow.
+func TestSlowRedis(t *testing.T) {
+	suite(t, map[string]func(*testing.T, *redis.Client, *Ledger){
+		"claim ran out within Begin": testBeginAfterClaimRanOut,
+		"keeper gives up in time":    testKeepMargin,
+	})
+}
+
+// testBeginAfterClaimRanOut: Redis is so slow that a claim runs out within Begin.
+func testBeginAfterClaimRanOut(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	observe(t, l, b, ref(1, "u"))
 	if err := inspectScript.Load(t.Context(), rdb).Err(); err != nil {
@@ -60,21 +65,19 @@ func TestBeginAfterClaimRanOut(t *testing.T) {
 		}
 		return nil
 	}})
-	ls := New(slow)
-	ls.ClaimLife = l.ClaimLife
 	done := make(chan *Turn)
 	var ctx1 context.Context
 	var err1 error
 	go func() {
 		var turn *Turn
-		ctx1, turn, err1 = ls.Begin(context.Background(), b, "t/call", []RowRef{ref(1, "u")})
+		ctx1, turn, err1 = New(slow).Begin(context.Background(), b, "t/call", []RowRef{ref(1, "u")})
 		done <- turn
 	}()
 	<-ranOut
-	testutil.Eventually(t, "the claim runs out", func() bool {
-		_, second := begin(t, l, b, ref(1, "u"))
-		return second.Standings[0] == Ready
-	})
+	testutil.Advance(t, DefaultClaimLife)
+	_, second := begin(t, l, b, ref(1, "u"))
+	wantStandings(t, second, Ready)
+
 	close(goOn)
 	first := <-done
 	if !errors.Is(err1, ErrClaimLost) {
@@ -106,22 +109,19 @@ func TestBeginReleaseFails(t *testing.T) {
 	}
 }
 
-// TestKeepMargin: the keeper of a claim must give up before the claim can have run out.
-func TestKeepMargin(t *testing.T) {
-	rdb := redistest.Any(t)
+// testKeepMargin: the keeper of a claim must give up before the claim can have run out.
+func testKeepMargin(t *testing.T, rdb *redis.Client, l *Ledger) {
 	c := another(t, rdb)
-	l := New(c)
-	l.ClaimLife = 900 * time.Millisecond
 	b := batch(t, l, "b", 1)
 	var hang atomic.Bool
 	c.AddHook(ctxHook{&hang})
 	start := time.Now()
-	ctx, _ := begin(t, l, b, ref(1, "u"))
+	ctx, _ := begin(t, New(c), b, ref(1, "u"))
 	hang.Store(true)
 	<-ctx.Done()
 	hang.Store(false)
-	if d := time.Since(start); d > 850*time.Millisecond {
-		t.Errorf("given up after %s, the claim lasts 900ms", d)
+	if d := time.Since(start); d != DefaultClaimLife*2/3 {
+		t.Errorf("given up after %s, the claim lasts %s", d, DefaultClaimLife)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/redistest"
 	"rollcall/internal/testutil"
 )
 
@@ -27,6 +26,7 @@ func TestIntents(t *testing.T) {
 		"claim lost":                testIntendClaimLost,
 		"compare and set":           testCompareAndSet,
 		"reply lost":                testRecordReplyLost,
+		"outcome's reply lost":      testOutcomeAnswerLost,
 		"reopened":                  testStaleAfterReopen,
 		"instead of sending":        testInstead,
 		"superseded and busy":       testSupersededBusy,
@@ -81,21 +81,11 @@ func ring(t *testing.T, l *Ledger, b Batch, r RowRef) Ring {
 	return turn.Rings[0]
 }
 
-func wantNear(t *testing.T, what string, got, want time.Time) {
+func wantTime(t *testing.T, what string, got, want time.Time) {
 	t.Helper()
-	if d := got.Sub(want); d.Abs() > 5*time.Second {
-		t.Errorf("%s is %s, want about %s", what, got, want)
+	if !got.Equal(want) {
+		t.Errorf("%s is %s, want %s", what, got, want)
 	}
-}
-
-// redisNow is the time as scripts see it.
-func redisNow(t *testing.T, rdb *redis.Client) time.Time {
-	t.Helper()
-	now, err := rdb.Time(t.Context()).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return now.Truncate(time.Millisecond)
 }
 
 func testIntentSeen(t *testing.T, _ *redis.Client, l *Ledger) {
@@ -108,7 +98,7 @@ func testIntentSeen(t *testing.T, _ *redis.Client, l *Ledger) {
 	intend(t, turn, 1, Row{Attempts: 1, Detail: "sending"})
 	now := turn.Now()
 	at := turn.Rows[0].Intent.At
-	wantNear(t, "the intent's time", at, now)
+	wantTime(t, "the intent's time", at, now)
 	record(t, turn, 1, Row{Attempts: 1, Intent: Intent{At: at, Accepted: true, Operation: "op", Read: 3 * time.Second}}, true)
 	end(t, turn)
 
@@ -139,15 +129,17 @@ func testIntentSeen(t *testing.T, _ *redis.Client, l *Ledger) {
 
 func testRingOver(t *testing.T, _ *redis.Client, l *Ledger) {
 	b, newer := batch(t, l, "b", 2), batch(t, l, "newer", 1)
-	rung(t, l, b, ref(2, "user:other")) // keeps the call's notes alive
 	_, turn := begin(t, l, b, ref(1, "user:a"))
-	if _, err := turn.Intend(t.Context(), 20*time.Millisecond, Settlement{N: 1}); err != nil {
-		t.Fatal(err)
-	}
+	intend(t, turn, 1, Row{})
 	end(t, turn)
-	testutil.Eventually(t, "the ringing is over", func() bool {
-		return ring(t, l, newer, ref(1, "user:a")) == (Ring{})
-	})
+	testutil.Advance(t, ringTime-time.Millisecond)
+	if got := ring(t, l, newer, ref(1, "user:a")); got.Until.IsZero() {
+		t.Error("the ringing is over too early")
+	}
+	testutil.Advance(t, time.Millisecond)
+	if got := ring(t, l, newer, ref(1, "user:a")); got != (Ring{}) {
+		t.Errorf("the ringing is not over: %+v", got)
+	}
 }
 
 func testRingNamed(t *testing.T, _ *redis.Client, l *Ledger) {
@@ -466,9 +458,7 @@ func testRecordReplyLost(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if at.IsZero() {
 		t.Fatal("it was not lost on the way back")
 	}
-	testutil.Eventually(t, "the clock goes on", func() bool {
-		return redisNow(t, rdb).After(at)
-	})
+	testutil.Advance(t, time.Millisecond)
 	intend(t, turn, 2, Row{Attempts: 1})
 	if got := rows(t, l, b)[1].Intent.At; !got.After(at) || !got.Equal(turn.Rows[1].Intent.At) {
 		t.Errorf("stored is an intent of %s, shown %s", got, turn.Rows[1].Intent.At)
@@ -579,7 +569,6 @@ func testParticipantTwice(t *testing.T, rdb *redis.Client, l *Ledger) {
 	observe(t, l, b, refs...)
 	// Superseded without an intent: only the newer is worked on. With one: both
 	// are, in this turn, and the newer sees the older ring.
-	l.ClaimLife = 300 * time.Millisecond
 	ctx, turn := begin(t, l, b, refs...)
 	wantStandings(t, turn, Settled, Ready, Ready, Ready)
 	if turn.Instead[2].Outcome != Superseded || turn.Instead[3].Outcome != Pending || turn.Rings[3].Until.IsZero() {
@@ -587,11 +576,9 @@ func testParticipantTwice(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 	_, busy := begin(t, l, other, ref(1, "user:a"), ref(2, "user:sent"))
 	wantStandings(t, busy, Busy, Busy)
-	claim := func() string {
-		return rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:sent")).Val()
-	}
-	first := claim()
-	testutil.Eventually(t, "the claims are renewed", func() bool { return claim() != first })
+	testutil.Advance(t, 10*DefaultClaimLife)
+	_, busy = begin(t, l, other, ref(1, "user:a"), ref(2, "user:sent"))
+	wantStandings(t, busy, Busy, Busy)
 	if ctx.Err() != nil {
 		t.Errorf("the turn ended: %v", context.Cause(ctx))
 	}
@@ -622,15 +609,14 @@ func testChanged(t *testing.T, rdb *redis.Client, l *Ledger) {
 		t.Error("a change is noted before a turn that could make one has ended")
 	}
 	record(t, turn, 1, Row{Attempts: 1}, true)
-	ended := redisNow(t, rdb)
+	testutil.Advance(t, time.Second)
+	ended := time.Now()
 	end(t, turn)
 
+	testutil.Advance(t, time.Second)
 	_, turn = begin(t, l, b, ref(1, "user:a"), ref(2, "user:old"), ref(3, "user:late"))
 	wantStandings(t, turn, Ready, Ready, Ready)
-	wantNear(t, "the change", turn.Changed[0], ended)
-	if turn.Changed[0].Before(ended) {
-		t.Errorf("changed at %s, before the turn ended at %s", turn.Changed[0], ended)
-	}
+	wantTime(t, "the change", turn.Changed[0], ended)
 	if !turn.Changed[1].IsZero() || !turn.Changed[2].IsZero() {
 		t.Errorf("changed %v: nobody worked on the last two", turn.Changed)
 	}
@@ -640,7 +626,7 @@ func testChanged(t *testing.T, rdb *redis.Client, l *Ledger) {
 	long := ended.Add(-30 * time.Second)
 	rdb.Append(t.Context(), changedKey("t/call"), string(appendEntry(nil, "participant:long", long.UnixMilli())))
 	_, turn = begin(t, l, b, ref(1, "participant:long", "user:a"), ref(2, "participant:long"))
-	wantNear(t, "the change by two keys", turn.Changed[0], ended)
+	wantTime(t, "the change by two keys", turn.Changed[0], ended)
 	if turn.Changed[1].UnixMilli() != long.UnixMilli() {
 		t.Errorf("changed at %s, want %s", turn.Changed[1], long)
 	}
@@ -664,18 +650,16 @@ func testLastChange(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if at := last(); !at.IsZero() {
 		t.Errorf("without keys: changed at %s", at)
 	}
-	before := redisNow(t, rdb)
-	at := last("user:nobody", "user:other")
-	wantNear(t, "the change under way", at, before)
-	testutil.Eventually(t, "the change under way goes on", func() bool { return last("user:other").After(at) })
+	wantTime(t, "the change under way", last("user:nobody", "user:other"), time.Now())
+	testutil.Advance(t, time.Second)
+	wantTime(t, "the change under way", last("user:other"), time.Now())
 
 	record(t, other, 1, Row{Attempts: 1}, true)
+	ended := time.Now()
 	end(t, other)
-	ended := last("user:other")
-	wantNear(t, "the change", ended, before)
-	if ended.Before(at) || !last("user:nobody", "user:other").Equal(ended) {
-		t.Errorf("changed at %s, but it was under way at %s", ended, at)
-	}
+	testutil.Advance(t, time.Second)
+	wantTime(t, "the change", last("user:other"), ended)
+	wantTime(t, "the change", last("user:nobody", "user:other"), ended)
 
 	// A claim of the dead is nobody's.
 	rdb.HSet(t.Context(), claimsKey("t/call"), participantField("user:dead"), "dead:1000:1")
@@ -694,9 +678,7 @@ func testLastChange(t *testing.T, rdb *redis.Client, l *Ledger) {
 	if ttl := rdb.TTL(t.Context(), changedKey("t/call")).Val(); ttl > changeMemory || ttl < changeMemory/2 {
 		t.Errorf("it is remembered for %s", ttl)
 	}
-	if at := last("user:mine"); at.Before(before) {
-		t.Errorf("its own change was at %s", at)
-	}
+	wantTime(t, "its own change", last("user:mine"), time.Now())
 }
 
 func testCallKeyLife(t *testing.T, rdb *redis.Client, l *Ledger) {
@@ -759,11 +741,9 @@ func testIntendSeveral(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 }
 
-// TestOutcomeAnswerLost: an outcome whose answer was lost is this turn's own when
+// testOutcomeAnswerLost: an outcome whose answer was lost is this turn's own when
 // it is written again, and nobody is thought to be rung after it.
-func TestOutcomeAnswerLost(t *testing.T) {
-	rdb := redistest.Any(t)
-	l := New(rdb)
+func testOutcomeAnswerLost(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	observe(t, l, b, ref(1, "user:a"))
 	lossy := another(t, rdb)
@@ -782,7 +762,7 @@ func TestOutcomeAnswerLost(t *testing.T) {
 		t.Fatal("the answer was not lost")
 	}
 	lost.Store(false)
-	time.Sleep(2 * time.Millisecond) // so that the time of the outcome is another
+	testutil.Advance(t, time.Second) // so that the time of the outcome is another
 	if written, err := turn.Record(t.Context(), s); err != nil || !written[0] {
 		t.Errorf("written again: %v, %v", written, err)
 	}

@@ -301,37 +301,40 @@ func testDeliveredTwice(t *testing.T, _ *redis.Client, l *Ledger) {
 func testClaimLingers(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b, newer := batch(t, l, "b", 2), batch(t, l, "newer", 2)
 	r := ref(1, "user:a")
-	dies := New(rdb)
-	dies.ClaimLife = 300 * time.Millisecond
-	_, turn := begin(t, dies, b, r)
+	_, turn := begin(t, l, b, r)
 	turn.cancel(nil) // nobody renews it, nor gives it up
 	observe(t, l, newer, r)
-	l.Linger = 2 * time.Second
-	from := time.Now()
-	testutil.Eventually(t, "the same change goes on", func() bool {
+	l.Linger = 30 * time.Second
+	standing := func(b Batch, r RowRef) Standing {
+		t.Helper()
 		_, turn := begin(t, l, b, r)
 		defer end(t, turn)
-		return turn.Standings[0] != Busy
-	})
-	if took := time.Since(from); took > time.Second {
-		t.Errorf("the same change waited for %s", took)
+		return turn.Standings[0]
 	}
 
-	_, turn = begin(t, dies, b, ref(2, "user:b"))
+	testutil.Advance(t, DefaultClaimLife-time.Millisecond)
+	if s := standing(b, r); s != Busy {
+		t.Errorf("while the claim lives, the same change is %v", s)
+	}
+	testutil.Advance(t, time.Millisecond)
+	if s := standing(b, r); s == Busy {
+		t.Error("the same change waits for what it is itself")
+	}
+
+	r = ref(2, "user:b")
+	_, turn = begin(t, l, b, r)
 	turn.cancel(nil)
-	from = time.Now()
-	testutil.Eventually(t, "the same change goes on, and ends", func() bool {
-		_, turn := begin(t, l, b, ref(2, "user:b"))
-		defer end(t, turn)
-		return turn.Standings[0] != Busy
-	})
-	testutil.Eventually(t, "another one goes on", func() bool {
-		_, turn := begin(t, l, newer, ref(2, "user:b"))
-		defer end(t, turn)
-		return turn.Standings[0] == Ready
-	})
-	if took := time.Since(from); took < l.Linger {
-		t.Errorf("another one waited for %s only", took)
+	testutil.Advance(t, DefaultClaimLife)
+	if s := standing(b, r); s == Busy { // and it ends
+		t.Error("the same change waits for what it is itself")
+	}
+	testutil.Advance(t, l.Linger-time.Millisecond)
+	if s := standing(newer, r); s != Busy {
+		t.Errorf("while what was sent may be done, another change is %v", s)
+	}
+	testutil.Advance(t, time.Millisecond)
+	if s := standing(newer, r); s != Ready {
+		t.Errorf("after that another change is %v", s)
 	}
 }
 
@@ -339,26 +342,26 @@ func testClaimOfTheDead(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	// A worker that claims and is gone.
 	err := claimScript.Run(t.Context(), rdb, []string{newestKey("t/call"), claimsKey("t/call"), ringingKey("t/call"), changedKey("t/call")},
-		"dead", 200, 60, 0, 1, 1, participantField("user:a")).Err()
+		"dead", DefaultClaimLife.Milliseconds(), 60, 0, 1, 1, participantField("user:a")).Err()
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, turn := begin(t, l, b, ref(1, "user:a"))
 	wantStandings(t, turn, Busy)
-	testutil.Eventually(t, "the claim of the dead runs out", func() bool {
-		_, turn := begin(t, l, b, ref(1, "user:a"))
-		return turn.Standings[0] == Ready
-	})
+	testutil.Advance(t, DefaultClaimLife-time.Millisecond)
+	_, turn = begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, turn, Busy)
+	testutil.Advance(t, time.Millisecond)
+	_, turn = begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, turn, Ready)
 }
 
 func testClaimRenewed(t *testing.T, rdb *redis.Client, l *Ledger) {
-	l.ClaimLife = 300 * time.Millisecond
 	b := batch(t, l, "b", 1)
 	ctx, turn := begin(t, l, b, ref(1, "user:a"))
-	first := rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:a")).Val()
-	testutil.Eventually(t, "the claim is renewed", func() bool {
-		return rdb.HGet(t.Context(), claimsKey("t/call"), participantField("user:a")).Val() != first
-	})
+	testutil.Advance(t, 10*DefaultClaimLife)
+	_, other := begin(t, l, b, ref(1, "user:a"))
+	wantStandings(t, other, Busy)
 	if ctx.Err() != nil {
 		t.Errorf("the turn ended: %v", context.Cause(ctx))
 	}
@@ -371,11 +374,14 @@ func testClaimRenewed(t *testing.T, rdb *redis.Client, l *Ledger) {
 }
 
 func testClaimLost(t *testing.T, rdb *redis.Client, l *Ledger) {
-	l.ClaimLife = 300 * time.Millisecond
 	b := batch(t, l, "b", 1)
 	ctx, _ := begin(t, l, b, ref(1, "user:a"))
 	rdb.Del(t.Context(), claimsKey("t/call"))
+	began := time.Now()
 	<-ctx.Done()
+	if d := time.Since(began); d != DefaultClaimLife/3 {
+		t.Errorf("the turn ended after %s", d)
+	}
 	if !errors.Is(context.Cause(ctx), ErrClaimLost) {
 		t.Errorf("cause is %v", context.Cause(ctx))
 	}
@@ -735,16 +741,24 @@ func testMadeAnew(t *testing.T, rdb *redis.Client, l *Ledger) {
 	wantStandings(t, now, Ready, Ready)
 }
 
-// testMadeAgain: a batch that is made again once the old one has expired knows nothing
-// of it, however late the old one's outcomes came.
+// testMadeAgain: however late outcomes of a batch come, they expire with it: a batch
+// that is made again then knows nothing of them.
 func testMadeAgain(t *testing.T, rdb *redis.Client, l *Ledger) {
 	old := batch(t, l, "b", 2)
-	rdb.PExpire(t.Context(), metaKey("b"), time.Second) // most of its life is over
+	const left = 30 * time.Minute // most of its life is over
+	rdb.PExpire(t.Context(), metaKey("b"), left)
 	some := []Settlement{{N: 1, Row: Row{Outcome: Removed, At: old.CreatedAt}}, {N: 2, Row: Row{Outcome: Rejected, At: old.CreatedAt}}}
 	if _, _, err := l.settle(t.Context(), old, some); err != nil {
 		t.Fatal(err)
 	}
-	testutil.Eventually(t, "the batch has expired", func() bool { return rdb.Exists(t.Context(), metaKey("b")).Val() == 0 })
+	keys := append(settleKeys("b"), rowsKey("b", 0))
+	for _, key := range keys {
+		if ttl := rdb.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > left {
+			t.Errorf("%s lives for %s", key, ttl)
+		}
+	}
+
+	rdb.Del(t.Context(), keys...)
 	b := batch(t, l, "b", 2)
 	if st := status(t, l, b); st.Pending != 2 || rows(t, l, b)[0].Outcome != Pending {
 		t.Errorf("made again, it has %+v", st)

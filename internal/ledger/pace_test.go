@@ -5,21 +5,20 @@ import (
 	"time"
 )
 
-// course is that of a batch whose rows get their outcomes at the times given.
+// course is that of a batch whose rows get their outcomes at the times given, which
+// are in order.
 func course(age time.Duration, at []time.Duration) Course {
 	c := Course{Age: age}
+	n := int64(0)
+	from, to := spanTimes(n)
 	for _, t := range at {
 		if t > age {
 			break
 		}
-		n := int64(0)
-		for {
-			if _, to := spanTimes(n); to > t {
-				break
-			}
+		for to <= t {
 			n++
+			from, to = spanTimes(n)
 		}
-		from, to := spanTimes(n)
 		if k := len(c.Spans); k == 0 || c.Spans[k-1].From != from {
 			c.Spans = append(c.Spans, Span{From: from, To: to, Outcomes: map[Outcome]int64{}})
 		}

@@ -16,6 +16,7 @@ func TestReplicas(t *testing.T) {
 	rdb := master.Client(t)
 	l := New(rdb)
 	l.Replicas = 1
+	l.ClaimLife = testutil.WaitLimit // starting a replica takes its time
 	b := batch(t, l, "b", 1)
 	r := ref(1, "user:a")
 	observe(t, l, b, r)
