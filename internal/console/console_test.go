@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
 	"rollcall/internal/tasks"
+	"rollcall/internal/testutil"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -31,7 +31,7 @@ type site struct {
 	q    *tasks.Queue
 	rdb  *redis.Client
 	file string // of the token
-	srv  *httptest.Server
+	http *http.Transport
 	jar  []*http.Cookie
 }
 
@@ -48,8 +48,8 @@ func open(t *testing.T, rdb *redis.Client, token string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.srv = httptest.NewServer(c)
-	t.Cleanup(s.srv.Close)
+	s.http = &http.Transport{DialContext: testutil.NewServer(t, c).Dial}
+	t.Cleanup(s.http.CloseIdleConnections)
 	return s
 }
 
@@ -101,7 +101,7 @@ func (s *site) record(b ledger.Batch, n int64, r ledger.Row) {
 // ask asks as a browser does, which keeps cookies and follows no redirect here.
 func (s *site) ask(method, path string, form url.Values, header ...string) (int, http.Header, string) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, s.srv.URL+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://console.test"+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func (s *site) ask(method, path string, form url.Values, header ...string) (int,
 	for _, c := range s.jar {
 		req.AddCookie(c)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := s.http.RoundTrip(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -153,10 +153,24 @@ func (s *site) signIn() {
 // personal are words that only who has the token may see.
 var personal = regexp.MustCompile(`user-\d|Ann|call-\d|did not answer|must not be rung`)
 
-// TestReadOnly: without a token there are counts, no names, and no way to change
+func TestConsole(t *testing.T) {
+	redistest.Suite(t, map[string]func(t *testing.T, rdb *redis.Client){
+		"read only":       testReadOnly,
+		"token":           testToken,
+		"guesses":         testGuesses,
+		"session is over": testOver,
+		"from elsewhere":  testElsewhere,
+		"orders":          testOrders,
+		"filter":          testFilter,
+		"trouble":         testTrouble,
+		"crowd":           testCrowd,
+	})
+}
+
+// testReadOnly: without a token there are counts, no names, and no way to change
 // anything.
-func TestReadOnly(t *testing.T) {
-	s := open(t, redistest.Any(t), "")
+func testReadOnly(t *testing.T, rdb *redis.Client) {
+	s := open(t, rdb, "")
 	b := s.batch(300)
 	for _, path := range []string{"/", "/batch/" + b.ID, "/batch/" + b.ID + "?outcome=failed&text=user-2", "/fleet", "/batch/" + b.ID + "?live"} {
 		status, body := s.get(path)
@@ -183,10 +197,10 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestToken: rows and orders are for who has the token, in a session or a header,
+// testToken: rows and orders are for who has the token, in a session or a header,
 // as long as it is the token.
-func TestToken(t *testing.T) {
-	s := open(t, redistest.Any(t), secret)
+func testToken(t *testing.T, rdb *redis.Client) {
+	s := open(t, rdb, secret)
 	b := s.batch(300)
 	row, bearer := "/batch/"+b.ID, []string{"Authorization", "Bearer " + secret}
 	if status, body := s.get(row); status != http.StatusOK || personal.MatchString(body) {
@@ -226,11 +240,11 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestGuesses: a short token cannot be guessed by trying; a long one needs no such
+// testGuesses: a short token cannot be guessed by trying; a long one needs no such
 // limit, which anybody could use up.
-func TestGuesses(t *testing.T) {
+func testGuesses(t *testing.T, rdb *redis.Client) {
 	for token, want := range map[string]int{"short": http.StatusTooManyRequests, secret: http.StatusSeeOther} {
-		s := open(t, redistest.Any(t), token)
+		s := open(t, rdb, token)
 		for range 10 {
 			s.ask(http.MethodPost, "/login", url.Values{"token": {"guess"}})
 			s.get("/batch/x/report", "Authorization", "Bearer guess")
@@ -238,14 +252,23 @@ func TestGuesses(t *testing.T) {
 		if status, _, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {token}}); status != want {
 			t.Errorf("after many guesses of a token of %d bytes: %d", len(token), status)
 		}
+		testutil.Advance(t, 2*time.Second) // as it is told to wait
+		if status, _, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {token}}); status != http.StatusSeeOther {
+			t.Errorf("a moment after many guesses of a token of %d bytes: %d", len(token), status)
+		}
 	}
 }
 
-// TestOver: a session ends with its time, and with who signs out.
-func TestOver(t *testing.T) {
-	s := open(t, redistest.Any(t), secret)
-	past := time.Now().Add(-time.Second).Unix()
-	if status, _ := s.get("/batch/x/report", "Cookie", fmt.Sprintf("rollcall=%d.%s", past, seal([]byte(secret), past))); status != http.StatusUnauthorized {
+// testOver: a session ends with its time, and with who signs out.
+func testOver(t *testing.T, rdb *redis.Client) {
+	s := open(t, rdb, secret)
+	s.signIn()
+	testutil.Advance(t, sessionLife-time.Second)
+	if status, _ := s.get("/batch/nosuchbatch/report"); status != http.StatusNotFound {
+		t.Errorf("with a session that is nearly over: %d", status)
+	}
+	testutil.Advance(t, time.Second)
+	if status, _ := s.get("/batch/nosuchbatch/report"); status != http.StatusUnauthorized {
 		t.Errorf("with a session that is over: %d", status)
 	}
 	s.signIn()
@@ -254,9 +277,9 @@ func TestOver(t *testing.T) {
 	}
 }
 
-// TestElsewhere: pages from elsewhere change nothing, whoever looks at them.
-func TestElsewhere(t *testing.T) {
-	s := open(t, redistest.Any(t), secret)
+// testElsewhere: pages from elsewhere change nothing, whoever looks at them.
+func testElsewhere(t *testing.T, rdb *redis.Client) {
+	s := open(t, rdb, secret)
 	b := s.batch(20)
 	s.signIn()
 	for _, header := range [][]string{
@@ -286,55 +309,53 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestOrders: a batch is cancelled and retried, after it was asked whether to.
-func TestOrders(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
-		s := open(t, rdb, secret)
-		b := s.batch(300)
-		s.signIn()
-		do := func(action string, form url.Values) (int, string) {
-			status, h, _ := s.ask(http.MethodPost, "/batch/"+b.ID+"/"+action, form)
-			return status, h.Get("Location")
+// testOrders: a batch is cancelled and retried, after it was asked whether to.
+func testOrders(t *testing.T, rdb *redis.Client) {
+	s := open(t, rdb, secret)
+	b := s.batch(300)
+	s.signIn()
+	do := func(action string, form url.Values) (int, string) {
+		status, h, _ := s.ask(http.MethodPost, "/batch/"+b.ID+"/"+action, form)
+		return status, h.Get("Location")
+	}
+	if status, body := s.get("/batch/" + b.ID + "/retry?only=failed"); status != http.StatusOK || !strings.Contains(body, "Retry 2 rows") {
+		t.Errorf("%d\n%s", status, body)
+	}
+	if status, to := do("retry", url.Values{"only": {"failed"}}); status != http.StatusSeeOther || to != "/batch/"+b.ID {
+		t.Errorf("retry: %d, %s", status, to)
+	}
+	for _, want := range []bool{true, false} { // it is said once
+		if _, body := s.get("/batch/" + b.ID); strings.Contains(body, "2 rows are pending again") != want {
+			t.Errorf("that it is done is said: %v", !want)
 		}
-		if status, body := s.get("/batch/" + b.ID + "/retry?only=failed"); status != http.StatusOK || !strings.Contains(body, "Retry 2 rows") {
-			t.Errorf("%d\n%s", status, body)
-		}
-		if status, to := do("retry", url.Values{"only": {"failed"}}); status != http.StatusSeeOther || to != "/batch/"+b.ID {
-			t.Errorf("retry: %d, %s", status, to)
-		}
-		for _, want := range []bool{true, false} { // it is said once
-			if _, body := s.get("/batch/" + b.ID); strings.Contains(body, "2 rows are pending again") != want {
-				t.Errorf("that it is done is said: %v", !want)
-			}
-		}
-		if status, body := s.get("/batch/" + b.ID + "/cancel"); status != http.StatusOK || !strings.Contains(body, "299 rows are pending") {
-			t.Errorf("%d\n%s", status, body)
-		}
-		if status, to := do("cancel", url.Values{}); status != http.StatusSeeOther || to != "/batch/"+b.ID {
-			t.Errorf("cancel: %d, %s", status, to)
-		}
-		if st, err := s.q.Ledger.Status(t.Context(), b.ID); err != nil || st.State != ledger.Stopped || st.Outcomes[ledger.Cancelled] != 299 {
-			t.Errorf("%+v, %v", st, err)
-		}
-		if status, _ := do("cancel", url.Values{}); status != http.StatusConflict {
-			t.Errorf("cancel of what has ended: %d", status)
-		}
-		rdb.HIncrBy(t.Context(), "rollcall:{b:"+b.ID+"}:meta", "created", -(1000 * time.Hour).Milliseconds())
-		if status, _ := do("retry", url.Values{"only": {"cancelled"}}); status != http.StatusConflict {
-			t.Errorf("retry of what newer changes may be forgotten of: %d", status)
-		}
-		if status, _ := do("retry", url.Values{"only": {"done"}}); status != http.StatusBadRequest {
-			t.Errorf("retry of what is done: %d", status)
-		}
-		if status, _ := do("delete", url.Values{}); status != http.StatusNotFound {
-			t.Errorf("an order that is none: %d", status)
-		}
-	})
+	}
+	if status, body := s.get("/batch/" + b.ID + "/cancel"); status != http.StatusOK || !strings.Contains(body, "299 rows are pending") {
+		t.Errorf("%d\n%s", status, body)
+	}
+	if status, to := do("cancel", url.Values{}); status != http.StatusSeeOther || to != "/batch/"+b.ID {
+		t.Errorf("cancel: %d, %s", status, to)
+	}
+	if st, err := s.q.Ledger.Status(t.Context(), b.ID); err != nil || st.State != ledger.Stopped || st.Outcomes[ledger.Cancelled] != 299 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if status, _ := do("cancel", url.Values{}); status != http.StatusConflict {
+		t.Errorf("cancel of what has ended: %d", status)
+	}
+	rdb.HIncrBy(t.Context(), "rollcall:{b:"+b.ID+"}:meta", "created", -(1000 * time.Hour).Milliseconds())
+	if status, _ := do("retry", url.Values{"only": {"cancelled"}}); status != http.StatusConflict {
+		t.Errorf("retry of what newer changes may be forgotten of: %d", status)
+	}
+	if status, _ := do("retry", url.Values{"only": {"done"}}); status != http.StatusBadRequest {
+		t.Errorf("retry of what is done: %d", status)
+	}
+	if status, _ := do("delete", url.Values{}); status != http.StatusNotFound {
+		t.Errorf("an order that is none: %d", status)
+	}
 }
 
-// TestFilter: rows are found by outcome, call and text, a page at a time.
-func TestFilter(t *testing.T) {
-	s := open(t, redistest.Any(t), secret)
+// testFilter: rows are found by outcome, call and text, a page at a time.
+func testFilter(t *testing.T, rdb *redis.Client) {
+	s := open(t, rdb, secret)
 	b := s.batch(300)
 	s.signIn()
 	rows := regexp.MustCompile(`<th role="rowheader" scope="row" class="n"`)
@@ -353,10 +374,9 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestTrouble: what is wrong is told, and nothing of the inside.
-func TestTrouble(t *testing.T) {
-	server := redistest.StartServer(t)
-	s := open(t, server.Client(t), secret)
+// testTrouble: what is wrong is told, and nothing of the inside.
+func testTrouble(t *testing.T, rdb *redis.Client) {
+	s := open(t, rdb, secret)
 	for path, want := range map[string]int{"/batch/nosuchbatch": 404, "/batch/%2e%2e": 404, "/nothing": 404, "/batch/nosuchbatch?live": 404, "/static/nothing": 404, "/static/console.css": 200, "/static/page.css": 200} {
 		if status, _ := s.get(path); status != want {
 			t.Errorf("%s: %d, want %d", path, status, want)
@@ -373,23 +393,22 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
-// TestCrowd: however many look on, few pages are made at once, and those who wait are
+// testCrowd: however many look on, few pages are made at once, and those who wait are
 // told in time.
-func TestCrowd(t *testing.T) {
-	c, err := New(Config{Queue: tasks.NewQueue(redistest.Mini(t))})
+func testCrowd(t *testing.T, rdb *redis.Client) {
+	c, err := New(Config{Queue: tasks.NewQueue(rdb)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range pagesAtOnce {
 		c.room <- struct{}{}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
 	for _, path := range []string{"/?all", "/fleet", "/batch/x"} {
+		began := time.Now()
 		w := httptest.NewRecorder()
-		c.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
-		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-			t.Errorf("%s in a crowd: %d", path, w.Code)
+		c.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || time.Since(began) != patience {
+			t.Errorf("%s in a crowd: %d after %s", path, w.Code, time.Since(began))
 		}
 	}
 	<-c.room
