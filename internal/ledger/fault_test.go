@@ -13,7 +13,8 @@ import (
 	"rollcall/internal/testutil"
 )
 
-// hook sees each command before it; an error stands for the command's.
+// hook sees each command before it; an error stands for the command's, and for that
+// of all that follow in a pipeline.
 type hook struct{ before func(cmd redis.Cmder) error }
 
 func (h hook) DialHook(n redis.DialHook) redis.DialHook { return n }
@@ -28,7 +29,24 @@ func (h hook) ProcessHook(n redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (h hook) ProcessPipelineHook(n redis.ProcessPipelineHook) redis.ProcessPipelineHook { return n }
+func (h hook) ProcessPipelineHook(n redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for i, cmd := range cmds {
+			err := h.before(cmd)
+			if err == nil {
+				continue
+			}
+			if i > 0 {
+				_ = n(ctx, cmds[:i])
+			}
+			for _, lost := range cmds[i:] {
+				lost.SetErr(err)
+			}
+			return err
+		}
+		return n(ctx, cmds)
+	}
+}
 
 func is(cmd redis.Cmder, s *redis.Script) bool {
 	return len(cmd.Args()) > 1 && cmd.Name() == "evalsha" && cmd.Args()[1] == s.Hash()
@@ -153,6 +171,9 @@ func TestReopenInterrupted(t *testing.T) {
 	if _, err := l.SettleUnsent(t.Context(), b, 1, 300, Row{Outcome: Exhausted}); err != nil {
 		t.Fatal(err)
 	}
+	if err := reopenScript.Load(t.Context(), rdb).Err(); err != nil {
+		t.Fatal(err)
+	}
 	n := 0
 	c.AddHook(hook{before: func(cmd redis.Cmder) error {
 		if is(cmd, reopenScript) {
@@ -167,7 +188,7 @@ func TestReopenInterrupted(t *testing.T) {
 	}
 	open, err := New(rdb).Open(t.Context())
 	st := status(t, l, b)
-	if err != nil || len(open) == 0 {
+	if err != nil || len(open) == 0 || st.Pending == 0 {
 		t.Errorf("%d rows are pending, open batches: %d %v", st.Pending, len(open), err)
 	}
 }
