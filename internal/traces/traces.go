@@ -29,7 +29,12 @@ const flushTime = 3 * time.Second
 // Start returns a tracer if the environment asks for one, by an endpoint or by
 // OTEL_TRACES_EXPORTER=otlp; else nil. stop sends what is left, for a few seconds at
 // most. Settings that cannot be used are warned of, and leave traces off.
-func Start(ctx context.Context, env func(string) string, service, version string, log *slog.Logger) (_ trace.Tracer, stop func()) {
+func Start(ctx context.Context, env func(string) string, service, version string, log *slog.Logger) (trace.Tracer, func()) {
+	return start(ctx, env, service, version, log)
+}
+
+// start is Start with options that the environment's settings come after.
+func start(ctx context.Context, env func(string) string, service, version string, log *slog.Logger, options ...otlptracehttp.Option) (_ trace.Tracer, stop func()) {
 	none := func() {}
 	if !asked(env, log) {
 		return nil, none
@@ -38,7 +43,6 @@ func Start(ctx context.Context, env func(string) string, service, version string
 	// Its own way would be to write to standard error, values of headers too.
 	otel.SetLogger(logr.New(sink{log}))
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) { log.Debug("a part of OpenTelemetry reports a mistake") }))
-	var options []otlptracehttp.Option
 	if endpoint(env) == "" {
 		options = append(options, otlptracehttp.WithEndpointURL(to+"/v1/traces")) // the library's own is https
 	}
