@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 func TestRequestsOnTheWire(t *testing.T) {
@@ -236,7 +237,9 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
-func TestGzip(t *testing.T) {
+func TestGzip(t *testing.T) { synctest.Test(t, testGzip) }
+
+func testGzip(t *testing.T) {
 	c, _ := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept-Encoding") != "gzip" {
 			t.Errorf("Accept-Encoding %q", r.Header.Get("Accept-Encoding"))

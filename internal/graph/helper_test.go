@@ -3,9 +3,10 @@ package graph
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
+
+	"rollcall/internal/testutil"
 )
 
 // tokenFunc is a TokenSource.
@@ -30,12 +31,13 @@ func (w *watch) counts() (before int, results []Result) {
 	return w.before, append([]Result(nil), w.results...)
 }
 
-// newClient makes a client of a server, and watches it.
+// newClient makes a client of a server that needs no socket, and watches it. It works
+// on a fake clock, too.
 func newClient(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) (*Client, *watch) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return clientOf(t, server.URL, change...)
+	server := testutil.NewServer(t, handler)
+	dial := func(cfg *Config) { cfg.Dial = server.Dial }
+	return clientOf(t, server.URL, append([]func(*Config){dial}, change...)...)
 }
 
 func clientOf(t *testing.T, base string, change ...func(*Config)) (*Client, *watch) {

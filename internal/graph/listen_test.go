@@ -6,13 +6,18 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"rollcall/internal/testutil"
 )
 
 // TestCallerEnds: the answer to a change that was sent is waited for although its
 // caller has ended, until the client itself does; reading is cut off, and so is
 // what has not been sent.
-func TestCallerEnds(t *testing.T) {
+func TestCallerEnds(t *testing.T) { synctest.Test(t, testCallerEnds) }
+
+func testCallerEnds(t *testing.T) {
 	came, answer := make(chan struct{}), make(chan struct{})
 	c, _ := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 		came <- struct{}{}
@@ -33,6 +38,7 @@ func TestCallerEnds(t *testing.T) {
 
 	end, done := do(remove)
 	end()
+	testutil.Advance(t, DefaultTimeout-time.Second)
 	select {
 	case err := <-done:
 		t.Fatalf("it ended with its caller: %v", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 func entries(from, n int) string {
@@ -104,7 +105,9 @@ func TestNextLinksThatAreNotFollowed(t *testing.T) {
 }
 
 // TestRosterTooLong has more people than can be in a call.
-func TestRosterTooLong(t *testing.T) {
+func TestRosterTooLong(t *testing.T) { synctest.Test(t, testRosterTooLong) }
+
+func testRosterTooLong(t *testing.T) {
 	const each = maxParticipants/2 - 1
 	n := 0
 	c, w := newClient(t, func(w http.ResponseWriter, r *http.Request) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -120,30 +121,30 @@ func TestCutBodies(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
-	release := make(chan struct{})
-	c, _ := newClient(t, func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-release:
-		case <-r.Context().Done():
+	t.Run("in time", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := newClient(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			began := time.Now()
+			_, err := c.Remove(t.Context(), "", "c", "p")
+			if took := time.Since(began); KindOf(err) != Unknown || !errors.Is(err, context.DeadlineExceeded) || took != DefaultTimeout {
+				t.Errorf("after %s: %v", took, err)
+			}
+			if e, _ := errors.AsType[*Error](err); !e.MayHaveApplied() || e.ClientRequestID == "" {
+				t.Errorf("%+v", e)
+			}
+		})
+	})
+	t.Run("closed", func(t *testing.T) {
+		s := newRawServer(t, func(int, *http.Request) (string, bool) { return "", false })
+		c, _ := clientOf(t, "http://"+s.addr)
+		_, err := c.Remove(t.Context(), "", "c", "p")
+		if KindOf(err) != Unknown {
+			t.Errorf("closed: %v", err)
 		}
-	}, func(cfg *Config) { cfg.Timeout = 50 * time.Millisecond })
-	_, err := c.Remove(t.Context(), "", "c", "p")
-	close(release)
-	if KindOf(err) != Unknown || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("timeout: %v", err)
-	}
-	if e, _ := errors.AsType[*Error](err); !e.MayHaveApplied() || e.ClientRequestID == "" {
-		t.Errorf("%+v", e)
-	}
-
-	s := newRawServer(t, func(int, *http.Request) (string, bool) { return "", false })
-	c, _ = clientOf(t, "http://"+s.addr)
-	if _, err := c.Remove(t.Context(), "", "c", "p"); KindOf(err) != Unknown {
-		t.Errorf("closed: %v", err)
-	}
-	if strings.Contains(err.Error(), "participants") {
-		t.Errorf("the error holds the path: %v", err)
-	}
+		if strings.Contains(err.Error(), "participants") {
+			t.Errorf("the error holds the path: %v", err)
+		}
+	})
 }
 
 func TestNotSent(t *testing.T) {

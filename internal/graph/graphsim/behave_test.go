@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -99,7 +100,9 @@ func TestBucket(t *testing.T) {
 	get(200) // nothing was announced, so nothing starts anew
 }
 
-func TestFaults(t *testing.T) {
+func TestFaults(t *testing.T) { synctest.Test(t, testFaults) }
+
+func testFaults(t *testing.T) {
 	for fault, want := range map[string]struct {
 		status  int
 		applied bool
@@ -113,7 +116,7 @@ func TestFaults(t *testing.T) {
 		FaultGateway:      {504, true},
 		FaultCut:          {200, true},
 	} {
-		s, _ := newSim(t, Config{AutoCalls: true, Slow: time.Millisecond, Faults: Faults{"invite." + fault: 1}})
+		s, _ := newSim(t, Config{AutoCalls: true, Faults: Faults{"invite." + fault: 1}})
 		rec := ask(s, "POST", base+"c/participants/invite", one("u"))
 		if rec.Code != want.status {
 			t.Errorf("%s: %d", fault, rec.Code)
@@ -172,8 +175,12 @@ func TestFaultsOnTheWire(t *testing.T) {
 	}
 }
 
-func TestOverlaps(t *testing.T) {
-	s, _ := newSim(t, Config{AutoCalls: true, Now: time.Now, Latency: 30 * time.Millisecond})
+func TestOverlaps(t *testing.T) { synctest.Test(t, testOverlaps) }
+
+func testOverlaps(t *testing.T) {
+	const latency = 300 * time.Millisecond
+	s, _ := newSim(t, Config{AutoCalls: true, Now: time.Now, Latency: latency})
+	began := time.Now()
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() { ask(s, "DELETE", base+"c/participants/p", "") })
@@ -181,6 +188,9 @@ func TestOverlaps(t *testing.T) {
 	}
 	wg.Go(func() { ask(s, "DELETE", base+"d/participants/p", "") })
 	wg.Wait()
+	if took := time.Since(began); took != latency {
+		t.Errorf("seven requests at once took %s", took)
+	}
 	c := s.Counters()
 	if c.Overlaps != 2 || c.MaxOverlap["c participant:p"] != 3 || len(c.MaxOverlap) != 1 || len(s.log.active) != 0 {
 		t.Errorf("%+v", c)
@@ -203,7 +213,7 @@ func TestRecordsAreBounded(t *testing.T) {
 // A long run is kept whole, and can be read page by page.
 func TestRecordsOfALongRun(t *testing.T) {
 	s, clock := newSim(t, Config{})
-	const n = 500_000
+	const n = 50_000
 	for range n {
 		s.log.add(Record{Start: clock.now(), Kind: KindDelete, Status: http.StatusNoContent})
 	}
