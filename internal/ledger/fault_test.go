@@ -9,7 +9,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/internal/redistest"
 	"rollcall/internal/testutil"
 )
 
@@ -59,11 +58,18 @@ func another(t *testing.T, rdb *redis.Client) *redis.Client {
 	return c
 }
 
-// TestSlowRedis: turns whose claims run out because Redis is slow.
-func TestSlowRedis(t *testing.T) {
+// TestFaults: Redis is slow, commands are not carried out, or answers are lost.
+func TestFaults(t *testing.T) {
 	suite(t, map[string]func(*testing.T, *redis.Client, *Ledger){
-		"claim ran out within Begin": testBeginAfterClaimRanOut,
+		"claim ran out within begin": testBeginAfterClaimRanOut,
+		"release fails in begin":     testBeginReleaseFails,
 		"keeper gives up in time":    testKeepMargin,
+		"reopen interrupted":         testReopenInterrupted,
+		"reopen's answer lost":       testReopenAnswerLost,
+		"open races reopen":          testOpenRacesReopen,
+		"mark of what is gone":       testMarkGone,
+		"time of the unsent":         testUnsentTime,
+		"newest batch has expired":   testNewestExpired,
 	})
 }
 
@@ -103,10 +109,9 @@ func testBeginAfterClaimRanOut(t *testing.T, rdb *redis.Client, l *Ledger) {
 	}
 }
 
-// TestBeginReleaseFails: a turn that does not begin holds nobody, also where
+// testBeginReleaseFails: a turn that does not begin holds nobody, also where
 // giving up the rows it would have skipped failed at first.
-func TestBeginReleaseFails(t *testing.T) {
-	rdb := redistest.Any(t)
+func testBeginReleaseFails(t *testing.T, rdb *redis.Client, _ *Ledger) {
 	old, b := batch(t, New(rdb), "old", 2), batch(t, New(rdb), "b", 1)
 	observe(t, New(rdb), b, ref(1, "user:a"))
 	c := another(t, rdb)
@@ -162,9 +167,8 @@ func (h ctxHook) ProcessHook(n redis.ProcessHook) redis.ProcessHook {
 
 func (h ctxHook) ProcessPipelineHook(n redis.ProcessPipelineHook) redis.ProcessPipelineHook { return n }
 
-// TestReopenInterrupted: a retry that is interrupted must not leave rows pending in a batch that no list of open batches has.
-func TestReopenInterrupted(t *testing.T) {
-	rdb := redistest.Any(t)
+// testReopenInterrupted: a retry that is interrupted must not leave rows pending in a batch that no list of open batches has.
+func testReopenInterrupted(t *testing.T, rdb *redis.Client, _ *Ledger) {
 	c := another(t, rdb)
 	l := New(c)
 	b := batch(t, l, "b", 300)
@@ -193,10 +197,9 @@ func TestReopenInterrupted(t *testing.T) {
 	}
 }
 
-// TestReopenAnswerLost: an answer is lost and go-redis sends the script again,
+// testReopenAnswerLost: an answer is lost and go-redis sends the script again,
 // which then reopens nothing.
-func TestReopenAnswerLost(t *testing.T) {
-	rdb := redistest.Any(t)
+func testReopenAnswerLost(t *testing.T, rdb *redis.Client, _ *Ledger) {
 	c := another(t, rdb)
 	l := New(c)
 	b := batch(t, l, "b", 1)
@@ -213,10 +216,8 @@ func TestReopenAnswerLost(t *testing.T) {
 	}
 }
 
-// TestOpenRacesReopen: a batch is reopened while it is taken off the list.
-func TestOpenRacesReopen(t *testing.T) {
-	rdb := redistest.Any(t)
-	l := New(rdb)
+// testOpenRacesReopen: a batch is reopened while it is taken off the list.
+func testOpenRacesReopen(t *testing.T, rdb *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	if _, err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Exhausted}); err != nil {
 		t.Fatal(err)
@@ -241,32 +242,27 @@ func TestOpenRacesReopen(t *testing.T) {
 	}
 }
 
-// TestMarkGone: sealing or cancelling a batch that is gone makes no batch of it
+// testMarkGone: sealing or cancelling a batch that is gone makes no batch of it
 // that would stand in the way of the next.
-func TestMarkGone(t *testing.T) {
+func testMarkGone(t *testing.T, rdb *redis.Client, l *Ledger) {
 	for name, f := range map[string]func(*Ledger, Batch) error{
 		"seal":   func(l *Ledger, b Batch) error { return l.Seal(context.Background(), b, Totals{}) },
 		"cancel": func(l *Ledger, b Batch) error { return l.Cancel(context.Background(), b) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			rdb := redistest.Any(t)
-			rdb.FlushDB(t.Context())
-			l := New(rdb)
-			b := batch(t, l, "b", 1)
-			rdb.FlushDB(t.Context())
-			err := f(l, b)
-			ttl := rdb.TTL(t.Context(), metaKey("b")).Val()
-			_, _, again := l.Create(t.Context(), b)
-			if err == nil || again != nil {
-				t.Errorf("%s of a batch that is gone: %v; TTL of its key %v; creating it again: %v", name, err, ttl, again)
-			}
-		})
+		rdb.FlushDB(t.Context())
+		b := batch(t, l, "b", 1)
+		rdb.FlushDB(t.Context())
+		err := f(l, b)
+		ttl := rdb.TTL(t.Context(), metaKey("b")).Val()
+		_, _, again := l.Create(t.Context(), b)
+		if err == nil || again != nil {
+			t.Errorf("%s of a batch that is gone: %v; TTL of its key %v; creating it again: %v", name, err, ttl, again)
+		}
 	}
 }
 
-// TestUnsentTime: rows that were never sent have a time, too.
-func TestUnsentTime(t *testing.T) {
-	l := New(redistest.Any(t))
+// testUnsentTime: rows that were never sent have a time, too.
+func testUnsentTime(t *testing.T, _ *redis.Client, l *Ledger) {
 	b := batch(t, l, "b", 1)
 	if _, err := l.SettleUnsent(t.Context(), b, 1, 1, Row{Outcome: Expired}); err != nil {
 		t.Fatal(err)
@@ -276,10 +272,8 @@ func TestUnsentTime(t *testing.T) {
 	}
 }
 
-// TestNewestExpired: the newest batch has expired, older ones are there.
-func TestNewestExpired(t *testing.T) {
-	rdb := redistest.Any(t)
-	l := New(rdb)
+// testNewestExpired: the newest batch has expired, older ones are there.
+func testNewestExpired(t *testing.T, rdb *redis.Client, l *Ledger) {
 	batch(t, l, "a", 1)
 	batch(t, l, "b", 1)
 	rdb.ZAdd(t.Context(), keyBatches, redis.Z{Score: 1, Member: "a"})

@@ -155,15 +155,11 @@ func TestNotices(t *testing.T) {
 // TestFinishedIsNotLost: the writer of the last outcome dies before it has told
 // anybody; whoever reads the list of open batches does it then.
 func TestFinishedIsNotLost(t *testing.T) {
-	for name, dies := range map[string]func(cmd redis.Cmder) bool{
-		"before it is in the list":           func(cmd redis.Cmder) bool { return is(cmd, finishedScript) },
-		"before it is off that of open ones": func(cmd redis.Cmder) bool { return cmd.Name() == "zrem" },
-	} {
-		t.Run(name, func(t *testing.T) {
-			rdb := redistest.Any(t)
-			l, c := New(rdb), another(t, rdb)
+	dies := func(when func(cmd redis.Cmder) bool) func(*testing.T, *redis.Client, *Ledger) {
+		return func(t *testing.T, rdb *redis.Client, l *Ledger) {
+			c := another(t, rdb)
 			c.AddHook(hook{before: func(cmd redis.Cmder) error {
-				if dies(cmd) {
+				if when(cmd) {
 					return errors.New("killed")
 				}
 				return nil
@@ -175,6 +171,10 @@ func TestFinishedIsNotLost(t *testing.T) {
 			if all := listed(t, l); len(all) != 1 || all[0].ID != "b" {
 				t.Errorf("finished are %v", all)
 			}
-		})
+		}
 	}
+	suite(t, map[string]func(*testing.T, *redis.Client, *Ledger){
+		"before it is in the list":           dies(func(cmd redis.Cmder) bool { return is(cmd, finishedScript) }),
+		"before it is off that of open ones": dies(func(cmd redis.Cmder) bool { return cmd.Name() == "zrem" }),
+	})
 }
