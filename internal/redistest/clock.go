@@ -47,10 +47,14 @@ func dialFake(_ context.Context, network, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newFakeConn(conn), nil
+}
+
+func newFakeConn(conn net.Conn) *fakeConn {
 	c := &fakeConn{Conn: conn}
 	c.changed = sync.NewCond(&c.mu)
 
-	return c, nil
+	return c
 }
 
 // fakeConn is a connection of one client to a real server. It has no deadlines: no
