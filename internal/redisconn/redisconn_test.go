@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,7 +12,6 @@ import (
 
 	"rollcall/internal/redisconn"
 	"rollcall/internal/redistest"
-	"rollcall/internal/testutil"
 )
 
 func TestParse(t *testing.T) {
@@ -113,26 +113,46 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestOpen(t *testing.T) {
-	t.Run("nobody there", func(t *testing.T) {
-		_, err := redisconn.Open(t.Context(), "redis://u:secret@"+testutil.FreeAddr(t))
-		if err == nil || !strings.Contains(err.Error(), "--redis") || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%v", err)
-		}
-	})
-	t.Run("interrupted", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := redisconn.Open(ctx, "redis://"+testutil.FreeAddr(t)); !errors.Is(err, context.Canceled) {
-			t.Errorf("%v", err)
-		}
-	})
-	t.Run("there", func(t *testing.T) {
-		rdb, err := redisconn.Open(t.Context(), redistest.StartServer(t).URL())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = rdb.Close()
-	})
+	nobody := filepath.Join(t.TempDir(), "redis.sock")
+	for name, open := range map[string]func(context.Context, string) (redis.UniversalClient, error){
+		"Open": redisconn.Open, "Try": redisconn.Try,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Run("nobody there", func(t *testing.T) {
+				_, err := open(t.Context(), "unix://u:secret@"+nobody)
+				if err == nil || !strings.Contains(err.Error(), "--redis") || strings.Contains(err.Error(), "secret") {
+					t.Errorf("%v", err)
+				}
+			})
+			t.Run("unreadable", func(t *testing.T) {
+				if _, err := open(t.Context(), "localhost:6379"); err == nil || !strings.Contains(err.Error(), "scheme") {
+					t.Errorf("%v", err)
+				}
+			})
+			t.Run("interrupted", func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if _, err := open(ctx, "unix://"+nobody); !errors.Is(err, context.Canceled) {
+					t.Errorf("%v", err)
+				}
+			})
+			t.Run("there", func(t *testing.T) {
+				server := redistest.StartServer(t)
+				rdb, err := open(t.Context(), server.URL())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := rdb.ConfigSet(t.Context(), "requirepass", "secret").Err(); err != nil {
+					t.Fatal(err)
+				}
+				_ = rdb.Close()
+				_, err = open(t.Context(), server.URL())
+				if err == nil || !strings.Contains(err.Error(), "NOAUTH") || !strings.Contains(err.Error(), "ROLLCALL_REDIS_PASSWORD_FILE") {
+					t.Errorf("without the password: %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestCheckPolicy(t *testing.T) {
@@ -141,13 +161,16 @@ func TestCheckPolicy(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-	for policy, ok := range map[string]bool{"noeviction": true, "allkeys-lru": false, "volatile-ttl": false} {
-		t.Run(policy, func(t *testing.T) {
-			var rdb redis.UniversalClient = redistest.StartServer(t, "--maxmemory-policy", policy).Client(t)
+	t.Run("redis", func(t *testing.T) {
+		rdb := redistest.StartServer(t).Client(t)
+		for policy, ok := range map[string]bool{"noeviction": true, "allkeys-lru": false, "volatile-ttl": false} {
+			if err := rdb.ConfigSet(t.Context(), "maxmemory-policy", policy).Err(); err != nil {
+				t.Fatal(err)
+			}
 			err := redisconn.CheckPolicy(t.Context(), rdb)
 			if (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), policy) || errors.Is(err, redisconn.ErrPolicyUnknown)) {
-				t.Errorf("%v", err)
+				t.Errorf("%s: %v", policy, err)
 			}
-		})
-	}
+		}
+	})
 }
