@@ -3,6 +3,7 @@ package redistest
 import (
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"strconv"
 	"strings"
@@ -86,8 +87,8 @@ func TestClientsOfOneTestShareItsDatabase(t *testing.T) {
 
 func TestMuchAtOnce(t *testing.T) {
 	Each(t, func(t *testing.T, rdb *redis.Client) {
-		large := strings.Repeat("x", 1<<20)
-		values := make([]*redis.StringCmd, 20)
+		large := strings.Repeat("x", 1<<18)
+		values := make([]*redis.StringCmd, 8)
 		_, err := rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error {
 			for i := range values {
 				p.Set(t.Context(), strconv.Itoa(i), large, 0)
@@ -109,11 +110,11 @@ func TestMuchAtOnce(t *testing.T) {
 // TestManyCallersAtOnce has more callers than a client has connections by default, in
 // one test after another: what they wait with must not go from test to test.
 func TestManyCallersAtOnce(t *testing.T) {
-	for range 4 {
+	for range 2 {
 		t.Run("", func(t *testing.T) {
 			Each(t, func(t *testing.T, rdb *redis.Client) {
 				var all sync.WaitGroup
-				for range 100 {
+				for range 60 {
 					all.Go(func() {
 						for range 3 {
 							_, err := rdb.Pipelined(t.Context(), func(p redis.Pipeliner) error {
@@ -128,8 +129,8 @@ func TestManyCallersAtOnce(t *testing.T) {
 					})
 				}
 				all.Wait()
-				if n, err := rdb.Get(t.Context(), "n").Int(); n != 600 || err != nil {
-					t.Errorf("%d of 600: %v", n, err)
+				if n, err := rdb.Get(t.Context(), "n").Int(); n != 360 || err != nil {
+					t.Errorf("%d of 360: %v", n, err)
 				}
 			})
 		})
@@ -222,6 +223,44 @@ func TestServerKeepsItsData(t *testing.T) {
 	}
 	if policy := rdb.ConfigGet(t.Context(), "maxmemory-policy").Val()["maxmemory-policy"]; policy != "allkeys-lru" {
 		t.Errorf("its policy is %q", policy)
+	}
+}
+
+func TestServerThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	if !available(t) {
+		t.Skip("redis-server is not on PATH")
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	for says, args := range map[string][]string{"in use": {"--bind", "127.0.0.1", "--port", port}, "no-such-setting": {"--no-such-setting", "1"}} {
+		if s, err := newServer(args...); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("with %v: %v", args, err)
+			if err == nil {
+				s.remove()
+			}
+		}
+	}
+}
+
+func TestTCPServerKeepsItsAddress(t *testing.T) {
+	t.Parallel()
+	s, addr := StartTCP(t)
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { _ = rdb.Close() })
+	for range 2 {
+		if n, err := rdb.Incr(t.Context(), "n").Result(); n == 0 || err != nil {
+			t.Error(n, err)
+		}
+		s.Kill()
+		s.Start()
+	}
+	if n, err := rdb.Get(t.Context(), "n").Int(); n != 2 || err != nil {
+		t.Error(n, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,8 @@ type Server struct {
 	socket string
 	args   []string
 	cmd    *exec.Cmd
+	log    testutil.Buffer
+	ended  chan struct{} // closed when the process has ended
 	admin  *redis.Client
 }
 
@@ -31,17 +34,28 @@ type Server struct {
 func StartServer(t testing.TB, args ...string) *Server {
 	t.Helper()
 
+	s, err := startServer(t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// startServer is StartServer for callers that try again.
+func startServer(t testing.TB, args ...string) (*Server, error) {
+	t.Helper()
+
 	if !available(t) {
 		t.Skip("redis-server is not on PATH")
 	}
 	s, err := newServer(args...)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	s.t = t
 	t.Cleanup(s.remove)
 
-	return s
+	return s, nil
 }
 
 // newServer starts a server in a new directory.
@@ -91,9 +105,16 @@ func (s *Server) start() error {
 		"--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning",
 	}, s.args...)
 	s.cmd = command(args...)
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
 		return err
 	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait()
+		close(ended)
+	}(s.cmd, s.ended)
 
 	ctx, cancel := context.WithTimeout(context.Background(), testutil.WaitLimit)
 	defer cancel()
@@ -101,6 +122,8 @@ func (s *Server) start() error {
 		select {
 		case <-ctx.Done():
 			return errors.New("redis-server does not answer")
+		case <-s.ended:
+			return fmt.Errorf("redis-server has ended: %s", s.log.String())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -115,6 +138,6 @@ func (s *Server) Kill() {
 		return
 	}
 	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait()
+	<-s.ended
 	s.cmd = nil
 }

@@ -18,9 +18,20 @@ import (
 // returns the port's address, which stays the same over Kill and Start.
 func StartTCP(t testing.TB, args ...string) (s *Server, addr string) {
 	t.Helper()
-	addr = testutil.FreeAddr(t)
-	_, port, _ := net.SplitHostPort(addr)
-	return StartServer(t, append([]string{"--port", port, "--bind", "127.0.0.1"}, args...)...), addr
+
+	const tries = 5 // another program may take the port first
+	var err error
+	for range tries {
+		addr = testutil.FreeAddr(t)
+		_, port, _ := net.SplitHostPort(addr)
+		s, err = startServer(t, append([]string{"--port", port, "--bind", "127.0.0.1"}, args...)...)
+		if err == nil {
+			return s, addr
+		}
+	}
+	t.Fatal(err)
+
+	return nil, ""
 }
 
 // Sentinels are a master with one replica, and three sentinels that watch them.
