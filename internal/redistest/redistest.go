@@ -55,6 +55,20 @@ func Suite(t *testing.T, behaviours map[string]func(t *testing.T, rdb *redis.Cli
 	}
 }
 
+// Either runs test on a fake clock, on a real server if there is one, else on
+// miniredis. It is for tests to which the kind of Redis makes no difference: a real
+// server takes less of the processor than miniredis, which interprets each script.
+func Either(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
+	t.Helper()
+
+	if !available(t) {
+		Fake(t, test)
+		return
+	}
+	n := lease(t)
+	inBubble(t, test, func(t *testing.T) *redis.Client { return shared.fakeClient(t, n) })
+}
+
 // Fake runs test on a fake clock with miniredis alone. It is for what Each cannot
 // do on a real server: keys that expire, as those of a real server do so in real
 // time.

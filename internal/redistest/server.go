@@ -90,6 +90,13 @@ func (s *Server) Client(t testing.TB) *redis.Client {
 	return newClient(t, s.URL(), nil)
 }
 
+// Fake runs test on a fake clock with a client of the server. The test may configure
+// the server, but not stop it.
+func (s *Server) Fake(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
+	t.Helper()
+	inBubble(t, test, func(t *testing.T) *redis.Client { return newClient(t, s.URL(), dialFake) })
+}
+
 // Start starts the process again after Kill and waits until it answers.
 func (s *Server) Start() {
 	s.t.Helper()
