@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/redistest"
 	"rollcall/internal/roster"
@@ -27,45 +29,48 @@ func TestDeleteLimitText(t *testing.T) {
 
 // TestExcess: a share is one of each call's roster, and its errors are bounded.
 func TestExcess(t *testing.T) {
-	w := newWorld(t, redistest.Mini(t), graphsim.Config{})
-	var b strings.Builder
-	b.WriteString("action,call_id,participant_id\n")
-	for call := range maxExcess + 7 {
-		for n := range 4 {
-			id := fmt.Sprintf("p%d", n)
-			w.sim.AddCall(fmt.Sprint("c", call))
-			w.sim.AddParticipant(fmt.Sprint("c", call), graphsim.Participant{ID: id})
-			if n < 2 || call == 3 && n == 2 {
-				fmt.Fprintf(&b, "delete,c%d,%s\n", call, id)
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+		w := newWorld(t, rdb, graphsim.Config{})
+		var b strings.Builder
+		b.WriteString("action,call_id,participant_id\n")
+		for call := range maxExcess + 7 {
+			for n := range 4 {
+				id := fmt.Sprintf("p%d", n)
+				w.sim.AddCall(fmt.Sprint("c", call))
+				w.sim.AddParticipant(fmt.Sprint("c", call), graphsim.Participant{ID: id})
+				if n < 2 || call == 3 && n == 2 {
+					fmt.Fprintf(&b, "delete,c%d,%s\n", call, id)
+				}
 			}
 		}
-	}
-	p := w.look(b.String(), LookOptions{})
-	check := func(text string) ([]roster.Error, int) {
-		var l DeleteLimit
-		if err := l.Set(text); err != nil {
-			t.Fatal(err)
+		p := w.look(b.String(), LookOptions{})
+		check := func(text string) ([]roster.Error, int) {
+			var l DeleteLimit
+			if err := l.Set(text); err != nil {
+				t.Fatal(err)
+			}
+			errs, more, err := p.Excess(&l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return errs, more
 		}
-		errs, more, err := p.Excess(&l)
-		if err != nil {
-			t.Fatal(err)
+		if errs, more := check("75%"); len(errs)+more > 0 {
+			t.Errorf("75%%: %v, %d more", errs, more)
 		}
-		return errs, more
-	}
-	if errs, more := check("75%"); len(errs)+more > 0 {
-		t.Errorf("75%%: %v, %d more", errs, more)
-	}
-	if errs, _ := check("74.9%"); len(errs) != 1 || errs[0].Line != 8 || !strings.Contains(errs[0].Message, `call "c3": 3 participants would be removed, and its roster shows 4`) {
-		t.Errorf("74.9%%: %v", errs)
-	}
-	if errs, more := check("49%"); len(errs) != maxExcess || more != 7 {
-		t.Errorf("49%%: %d errors, %d more", len(errs), more)
-	}
-	all := 2*(maxExcess+7) + 1
-	if errs, _ := check(fmt.Sprint(all)); len(errs) > 0 {
-		t.Errorf("all: %v", errs)
-	}
-	if errs, _ := check(fmt.Sprint(all - 1)); len(errs) != 1 || errs[0].Line != 0 || errs[0].Column != 0 {
-		t.Errorf("one less: %v", errs)
-	}
+		if errs, _ := check("74.9%"); len(errs) != 1 || errs[0].Line != 8 || !strings.Contains(errs[0].Message, `call "c3": 3 participants would be removed, and its roster shows 4`) {
+			t.Errorf("74.9%%: %v", errs)
+		}
+		if errs, more := check("49%"); len(errs) != maxExcess || more != 7 {
+			t.Errorf("49%%: %d errors, %d more", len(errs), more)
+		}
+		all := 2*(maxExcess+7) + 1
+		if errs, _ := check(fmt.Sprint(all)); len(errs) > 0 {
+			t.Errorf("all: %v", errs)
+		}
+		if errs, _ := check(fmt.Sprint(all - 1)); len(errs) != 1 || errs[0].Line != 0 || errs[0].Column != 0 {
+			t.Errorf("one less: %v", errs)
+		}
+	})
 }

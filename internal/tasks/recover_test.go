@@ -32,7 +32,7 @@ func testRecover(t *testing.T, rdb *redis.Client) {
 		asked[call]++
 		mu.Unlock()
 		if call == "slow" {
-			time.Sleep(long)
+			testutil.Advance(t, long)
 		}
 		rw.WriteHeader(http.StatusNoContent)
 	}))
@@ -108,7 +108,7 @@ func TestPutBackOnce(t *testing.T) {
 
 // TestBeats: a lease counts as lost once it has stood still, on the looker's clock.
 func TestBeats(t *testing.T) {
-	b, at := beats{}, time.Now()
+	b, at := beats{}, time.Unix(1_000_000, 0)
 	z := func(id string, lease float64) redis.Z { return redis.Z{Member: id, Score: lease} }
 	for _, step := range []struct {
 		after time.Duration
@@ -119,7 +119,7 @@ func TestBeats(t *testing.T) {
 		{beatsLost - time.Second, []redis.Z{z("a", 2), z("b", 1)}, 0},
 		{beatsLost, []redis.Z{z("a", 2), z("b", 1)}, 1},
 		{beatsLost + time.Second, []redis.Z{z("a", 3)}, 0},
-		{2 * beatsLost, []redis.Z{z("a", 3), z("b", 1)}, 0}, // b was taken anew
+		{2 * beatsLost, []redis.Z{z("a", 3), z("b", 1)}, 0}, // b was taken again
 		{3 * beatsLost, []redis.Z{z("a", 3), z("b", 1)}, 2},
 	} {
 		if lost := b.note(at.Add(step.after), step.seen); len(lost) != step.lost {

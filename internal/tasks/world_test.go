@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testutil.SetParallel(6)
+	debug.SetGCPercent(400) // these tests make much garbage and keep little
 	redistest.Main(m)
 }
 
