@@ -65,7 +65,7 @@ func BenchmarkRequests(b *testing.B) {
 			r := w.request(csv, true)
 			w.populate(r)
 			accepted := w.naive(r)
-			time.Sleep(cfg.RingMax) // until everybody has answered
+			testutil.Eventually(b, "everybody has answered", func() bool { return !w.rings() })
 			report(b, w.sim, func(i int) bool { return accepted[i] }, r)
 		}
 	})
@@ -83,6 +83,16 @@ func (w *world) populate(r Request) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// rings reports whether anybody is being rung.
+func (w *world) rings() bool {
+	for _, call := range w.sim.State().Calls {
+		if len(call.Ringing) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // naive sends one request for each row and believes its status. A delete by user

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rollcall/internal/graph"
 	"rollcall/internal/ledger"
 	"rollcall/internal/ratelimit"
@@ -80,6 +82,7 @@ func errorBody(code, message string) string {
 // gives one answer to what shall change it, with a single attempt, and reads the
 // outcome.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	huge := strings.Repeat("x", 8<<20)
 	table := []struct {
 		name            string
@@ -117,40 +120,42 @@ func TestAnswers(t *testing.T) {
 		{name: "307", answer: answer{status: 307, header: map[string]string{"Location": "http://127.0.0.1:1/"}}, invite: ledger.Exhausted, remove: ledger.Rejected},
 		{name: "reset", answer: answer{cut: true}, invite: ledger.Exhausted, remove: ledger.Exhausted},
 	}
-	redisClient := redistest.Any(t)
-	for i, tt := range table {
+	for _, tt := range table {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorldWith(t, redisClient, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == "/elsewhere" {
-					t.Error("a redirect was followed")
+			t.Parallel()
+			redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+				w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/elsewhere" {
+						t.Error("a redirect was followed")
+					}
+					if r.Method == http.MethodGet {
+						_, _ = rw.Write([]byte(`{"value":[]}`))
+						return
+					}
+					if tt.answer.cut {
+						panic(http.ErrAbortHandler)
+					}
+					rw.Header().Set("request-id", "header-id")
+					for k, v := range tt.answer.header {
+						rw.Header().Set(k, v)
+					}
+					rw.WriteHeader(tt.answer.status)
+					_, _ = rw.Write([]byte(tt.answer.body))
+				}))
+				w.work(confirmWithin(200*time.Millisecond), func(c *WorkerConfig) { c.MaxAttempts, c.AcceptOnly = 1, true })
+				b := w.put(w.request("action,call_id,participant_id,user_id\ninvite,a,,u\ndelete,b,p,\n", false))
+				w.finish(b)
+
+				w.wantOutcomes(b, tt.invite, tt.remove)
+				for _, r := range w.rows(b) {
+					if r.Attempts != 1 || r.Status != tt.answer.status || r.Code != tt.code || !strings.Contains(r.Detail, tt.detailHas) {
+						t.Errorf("%+v", r)
+					}
+					if !tt.answer.cut && r.RequestID != "header-id" {
+						t.Errorf("request id %q", r.RequestID)
+					}
 				}
-				if r.Method == http.MethodGet {
-					_, _ = rw.Write([]byte(`{"value":[]}`))
-					return
-				}
-				if tt.answer.cut {
-					panic(http.ErrAbortHandler)
-				}
-				rw.Header().Set("request-id", "header-id")
-				for k, v := range tt.answer.header {
-					rw.Header().Set(k, v)
-				}
-				rw.WriteHeader(tt.answer.status)
-				_, _ = rw.Write([]byte(tt.answer.body))
-			}))
-			stop := w.work(confirmWithin(200*time.Millisecond), func(c *WorkerConfig) { c.MaxAttempts, c.AcceptOnly = 1, true })
-			b := w.put(w.request(fmt.Sprintf("action,call_id,participant_id,user_id\ninvite,a%d,,u\ndelete,b%d,p,\n", i, i), false))
-			w.finish(b)
-			stop()
-			w.wantOutcomes(b, tt.invite, tt.remove)
-			for _, r := range w.rows(b) {
-				if r.Attempts != 1 || r.Status != tt.answer.status || r.Code != tt.code || !strings.Contains(r.Detail, tt.detailHas) {
-					t.Errorf("%+v", r)
-				}
-				if !tt.answer.cut && r.RequestID != "header-id" {
-					t.Errorf("request id %q", r.RequestID)
-				}
-			}
+			})
 		})
 	}
 	t.Run("403 on a delete names the cmdlet", func(t *testing.T) {
@@ -162,28 +167,34 @@ func TestAnswers(t *testing.T) {
 
 // TestRosterNotFound: a roster that cannot be read proves nothing.
 func TestRosterNotFound(t *testing.T) {
-	w := newWorldWith(t, redistest.Any(t), http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) }))
-	w.work()
-	b := w.put(w.request("action,call_id,user_id\ndelete,c,u\n", false))
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Unresolved)
-	if r := w.rows(b)[0]; r.Status != 404 || r.Attempts != 1 || !strings.Contains(r.Detail, "participant_id") {
-		t.Errorf("%+v", r)
-	}
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+		w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(404) }))
+		w.work()
+		b := w.put(w.request("action,call_id,user_id\ndelete,c,u\n", false))
+		w.finish(b)
+		w.wantOutcomes(b, ledger.Unresolved)
+		if r := w.rows(b)[0]; r.Status != 404 || r.Attempts != 1 || !strings.Contains(r.Detail, "participant_id") {
+			t.Errorf("%+v", r)
+		}
+	})
 }
 
 // TestAttempts counts them: temporary errors use them up, and success ends them.
 func TestAttempts(t *testing.T) {
-	calls := make(chan struct{}, 10)
-	w := newWorldWith(t, redistest.Any(t), http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		calls <- struct{}{}
-		rw.WriteHeader(503)
-	}))
-	w.work(func(c *WorkerConfig) { c.MaxAttempts = 2 })
-	b := w.put(w.request("action,call_id,participant_id\ndelete,c,p\n", false))
-	w.finish(b)
-	w.wantOutcomes(b, ledger.Exhausted)
-	if r := w.rows(b)[0]; r.Attempts != 2 || len(calls) != 2 {
-		t.Errorf("%d attempts, %d requests", r.Attempts, len(calls))
-	}
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+		calls := make(chan struct{}, 10)
+		w := newWorldWith(t, rdb, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			calls <- struct{}{}
+			rw.WriteHeader(503)
+		}))
+		w.work(func(c *WorkerConfig) { c.MaxAttempts = 2 })
+		b := w.put(w.request("action,call_id,participant_id\ndelete,c,p\n", false))
+		w.finish(b)
+		w.wantOutcomes(b, ledger.Exhausted)
+		if r := w.rows(b)[0]; r.Attempts != 2 || len(calls) != 2 {
+			t.Errorf("%d attempts, %d requests", r.Attempts, len(calls))
+		}
+	})
 }

@@ -85,6 +85,7 @@ func TestLook(t *testing.T) {
 // TestLookInTrouble: a pause and a temporary error are waited out; what cannot be
 // read is told.
 func TestLookInTrouble(t *testing.T) {
+	t.Parallel()
 	const page = `{"value":[{"id":"p1","info":{"identity":{"user":{"id":"u1"}}}}]}`
 	for name, tt := range map[string]struct {
 		first, others int // statuses
@@ -99,52 +100,57 @@ func TestLookInTrouble(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var n, writes atomic.Int64
-			w := newWorldWith(t, redistest.Mini(t), http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-				if r.Method != http.MethodGet {
-					writes.Add(1)
+			redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+				var n, writes atomic.Int64
+				w := newWorldWith(t, rdb, http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+					if r.Method != http.MethodGet {
+						writes.Add(1)
+					}
+					status := tt.others
+					if n.Add(1) == 1 {
+						status = tt.first
+					}
+					if status == 429 {
+						out.Header().Set("Retry-After", "1")
+					}
+					out.WriteHeader(status)
+					if status == 200 {
+						_, _ = out.Write([]byte(page))
+					}
+				}))
+				p := w.look("action,call_id,user_id\ndelete,c,u1\ndelete,c,u2\n", LookOptions{})
+				got := p.Looked()
+				got.endpoints = 0
+				if got != tt.want || n.Load() != tt.requests || writes.Load() > 0 {
+					t.Errorf("looked %+v, want %+v; %d requests, %d writes", got, tt.want, n.Load(), writes.Load())
 				}
-				status := tt.others
-				if n.Add(1) == 1 {
-					status = tt.first
+				if doubt := p.Calls(1)[0].Live.Doubt(); !strings.Contains(doubt, tt.doubt) || (doubt == "") != (tt.doubt == "") {
+					t.Errorf("doubt %q", doubt)
 				}
-				if status == 429 {
-					out.Header().Set("Retry-After", "1")
+				if u := p.Unsure(5); (len(u) == 1) != (tt.doubt != "") {
+					t.Errorf("unsure: %+v", u)
 				}
-				out.WriteHeader(status)
-				if status == 200 {
-					_, _ = out.Write([]byte(page))
-				}
-			}))
-			p := w.look("action,call_id,user_id\ndelete,c,u1\ndelete,c,u2\n", LookOptions{})
-			got := p.Looked()
-			got.endpoints = 0
-			if got != tt.want || n.Load() != tt.requests || writes.Load() > 0 {
-				t.Errorf("looked %+v, want %+v; %d requests, %d writes", got, tt.want, n.Load(), writes.Load())
-			}
-			if doubt := p.Calls(1)[0].Live.Doubt(); !strings.Contains(doubt, tt.doubt) || (doubt == "") != (tt.doubt == "") {
-				t.Errorf("doubt %q", doubt)
-			}
-			if u := p.Unsure(5); (len(u) == 1) != (tt.doubt != "") {
-				t.Errorf("unsure: %+v", u)
-			}
+			})
 		})
 	}
 }
 
 // TestLookWaitsForTheFleet: a pause that workers have met holds for a look, too.
 func TestLookWaitsForTheFleet(t *testing.T) {
-	w := newWorld(t, redistest.Mini(t), graphsim.Config{AutoCalls: true})
-	const pause = 1500 * time.Millisecond
-	began := time.Now()
-	if _, _, err := ratelimit.New(w.rdb, 0, 1).Refused(t.Context(), "test/", 0, pause, true); err != nil {
-		t.Fatal(err)
-	}
-	p := w.look("action,call_id,user_id\ninvite,c,u1\n", LookOptions{})
-	if got := p.Looked(); got.Invited != 1 {
-		t.Errorf("looked %+v", got)
-	}
-	if r := w.sim.Requests(0); len(r) != 1 || r[0].Start.Sub(began) < pause {
-		t.Errorf("requests %+v within the pause", r)
-	}
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, rdb *redis.Client) {
+		w := newWorld(t, rdb, graphsim.Config{AutoCalls: true})
+		const pause = 1500 * time.Millisecond
+		began := time.Now()
+		if _, _, err := ratelimit.New(w.rdb, 0, 1).Refused(t.Context(), "test/", 0, pause, true); err != nil {
+			t.Fatal(err)
+		}
+		p := w.look("action,call_id,user_id\ninvite,c,u1\n", LookOptions{})
+		if got := p.Looked(); got.Invited != 1 {
+			t.Errorf("looked %+v", got)
+		}
+		if r := w.sim.Requests(0); len(r) != 1 || r[0].Start.Sub(began) < pause {
+			t.Errorf("requests %+v within the pause", r)
+		}
+	})
 }

@@ -8,11 +8,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rollcall/internal/graph"
 	"rollcall/internal/ledger"
 	"rollcall/internal/roster"
+	"rollcall/internal/testutil"
 )
 
 // counted are snapshots of a roster that counts how often it is read.
@@ -26,96 +28,112 @@ func counted(life time.Duration, read func(n int64) (graph.Roster, error)) (*sna
 }
 
 func TestSnapshotShared(t *testing.T) {
-	go1 := make(chan struct{})
-	s, n := counted(time.Minute, func(int64) (graph.Roster, error) { <-go1; return graph.Roster{Complete: true}, nil })
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			if snap, err := s.get(t.Context(), "T", "c", time.Time{}); err != nil || !snap.complete {
-				t.Error(snap, err)
-			}
-		})
-	}
-	// Who no longer wants it does not wait for it.
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.get(ctx, "T", "c", time.Time{}); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	close(go1)
-	wg.Wait()
-	if n.Load() != 1 {
-		t.Errorf("it was read %d times", n.Load())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		go1 := make(chan struct{})
+		s, n := counted(time.Minute, func(int64) (graph.Roster, error) { <-go1; return graph.Roster{Complete: true}, nil })
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if snap, err := s.get(t.Context(), "T", "c", time.Time{}); err != nil || !snap.complete {
+					t.Error(snap, err)
+				}
+			})
+		}
+		synctest.Wait()
+		// Who no longer wants it does not wait for it.
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.get(ctx, "T", "c", time.Time{}); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		close(go1)
+		wg.Wait()
+		if n.Load() != 1 {
+			t.Errorf("it was read %d times", n.Load())
+		}
+	})
 }
 
 func TestSnapshotSince(t *testing.T) {
-	s, n := counted(time.Minute, func(int64) (graph.Roster, error) { return graph.Roster{}, nil })
-	first, err := s.get(t.Context(), "", "c", time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
-	second, err := s.get(t.Context(), "", "c", now)
-	if err != nil || second == first || second.at.Before(now) {
-		t.Errorf("a roster of %s serves %s: %v", second.at, now, err)
-	}
-	// What is to come by a clock that is a little ahead is waited for.
-	soon := time.Now().Add(50 * time.Millisecond)
-	third, err := s.get(t.Context(), "", "c", soon)
-	if err != nil || third.at.Before(soon) {
-		t.Errorf("a roster of %s serves %s: %v", third.at, soon, err)
-	}
-	if again, err := s.get(t.Context(), "", "c", soon); err != nil || again != third || n.Load() != 3 {
-		t.Errorf("it was read %d times: %v", n.Load(), err)
-	}
-	// A clock far ahead costs some reading, but does not hang.
-	if _, err := s.get(t.Context(), "", "c", time.Now().Add(time.Hour)); err != nil || n.Load() != 5 {
-		t.Errorf("it was read %d times: %v", n.Load(), err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, n := counted(time.Minute, func(int64) (graph.Roster, error) { return graph.Roster{}, nil })
+		first, err := s.get(t.Context(), "", "c", time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		testutil.Advance(t, time.Second)
+		now := time.Now()
+		second, err := s.get(t.Context(), "", "c", now)
+		if err != nil || second == first || second.at.Before(now) {
+			t.Errorf("a roster of %s serves %s: %v", second.at, now, err)
+		}
+		// What is to come by a clock that is a little ahead is waited for.
+		soon := time.Now().Add(50 * time.Millisecond)
+		third, err := s.get(t.Context(), "", "c", soon)
+		if err != nil || !third.at.Equal(soon) {
+			t.Errorf("a roster of %s serves %s: %v", third.at, soon, err)
+		}
+		if again, err := s.get(t.Context(), "", "c", soon); err != nil || again != third || n.Load() != 3 {
+			t.Errorf("it was read %d times: %v", n.Load(), err)
+		}
+		// A clock far ahead costs some reading, but does not hang.
+		begun := time.Now()
+		if _, err := s.get(t.Context(), "", "c", begun.Add(time.Hour)); err != nil || n.Load() != 5 {
+			t.Errorf("it was read %d times: %v", n.Load(), err)
+		}
+		if took := time.Since(begun); took != 2*troubleLife {
+			t.Errorf("it took %s", took)
+		}
+	})
 }
 
 func TestSnapshotLife(t *testing.T) {
-	s, n := counted(time.Nanosecond, func(int64) (graph.Roster, error) { return graph.Roster{}, nil })
-	for range 3 {
-		if _, err := s.get(t.Context(), "", "c", time.Time{}); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		const life = 5 * time.Second
+		s, n := counted(life, func(int64) (graph.Roster, error) { return graph.Roster{}, nil })
+		for i := range 6 { // every other one comes in time
+			if _, err := s.get(t.Context(), "", "c", time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			testutil.Advance(t, []time.Duration{life - 1, 1}[i%2])
 		}
-	}
-	if n.Load() != 3 {
-		t.Errorf("what is too old was used: read %d times", n.Load())
-	}
-	// Calls that are not asked for any more are forgotten.
-	for i := range 3 * maxSnapshots {
-		if _, err := s.get(t.Context(), "", fmt.Sprint(i), time.Time{}); err != nil {
-			t.Fatal(err)
+		if n.Load() != 3 {
+			t.Errorf("what is good for %s was read %d times in 3 times that", life, n.Load())
 		}
-	}
-	if len(s.kept) > maxSnapshots {
-		t.Errorf("%d are kept", len(s.kept))
-	}
+		// Calls that are not asked for any more are forgotten.
+		for i := range 3 * maxSnapshots {
+			if _, err := s.get(t.Context(), "", fmt.Sprint(i), time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(s.kept) > maxSnapshots {
+			t.Errorf("%d are kept", len(s.kept))
+		}
+	})
 }
 
 func TestSnapshotTrouble(t *testing.T) {
-	trouble := errors.New("no roster")
-	s, n := counted(time.Minute, func(n int64) (graph.Roster, error) {
-		if n == 1 {
-			return graph.Roster{}, trouble
+	synctest.Test(t, func(t *testing.T) {
+		trouble := errors.New("no roster")
+		s, n := counted(time.Minute, func(n int64) (graph.Roster, error) {
+			if n == 1 {
+				return graph.Roster{}, trouble
+			}
+			return graph.Roster{}, nil
+		})
+		for range 5 {
+			if _, err := s.get(t.Context(), "", "c", time.Time{}); !errors.Is(err, trouble) {
+				t.Fatal(err)
+			}
 		}
-		return graph.Roster{}, nil
+		if n.Load() != 1 {
+			t.Errorf("a roster in trouble was read %d times at once", n.Load())
+		}
+		testutil.Advance(t, troubleLife)
+		if _, err := s.get(t.Context(), "", "c", time.Time{}); err != nil {
+			t.Error(err)
+		}
 	})
-	for range 5 {
-		if _, err := s.get(t.Context(), "", "c", time.Time{}); !errors.Is(err, trouble) {
-			t.Fatal(err)
-		}
-	}
-	if n.Load() != 1 {
-		t.Errorf("a roster in trouble was read %d times at once", n.Load())
-	}
-	s.kept["/c"].until = time.Now() // the time is over
-	if _, err := s.get(t.Context(), "", "c", time.Time{}); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestSnapshotPaged: once a call has shown that its roster comes in pages, one of

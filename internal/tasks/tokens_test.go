@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/graph/graphsim"
 	"rollcall/internal/redistest"
@@ -31,27 +32,29 @@ func (s *tenantTokens) Token(_ context.Context, tenant string, _ bool) (string, 
 // requests for another are sent; and no longer when there is one again.
 func TestTokensOfTenants(t *testing.T) {
 	t.Parallel()
-	const good, bad = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000002"
-	w := newWorld(t, redistest.Any(t), graphsim.Config{})
-	busy, waits := w.put(w.request(tenantDeletes(good, 200), true)), w.put(w.request(tenantDeletes(bad, 5), true))
-	tokens, reg := &tenantTokens{without: bad}, prometheus.NewRegistry()
-	tokens.missing.Store(true)
-	w.work(func(c *WorkerConfig) {
-		c.Metrics, c.Graph.Tokens, c.Rate = reg, tokens, 50
-	})
-	up := func() bool { return told(t, reg)["token_up"] == 1 }
-	testutil.Eventually(t, "the token is missed", func() bool { return !up() })
-	testutil.Eventually(t, "the other tenant's rows are done", func() bool {
-		if up() {
-			t.Fatal("tokens are told to be there, and five rows wait for one")
+	redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+		const good, bad = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000002"
+		w := newWorld(t, rdb, graphsim.Config{})
+		busy, waits := w.put(w.request(tenantDeletes(good, 200), true)), w.put(w.request(tenantDeletes(bad, 5), true))
+		tokens, reg := &tenantTokens{without: bad}, prometheus.NewRegistry()
+		tokens.missing.Store(true)
+		w.work(func(c *WorkerConfig) {
+			c.Metrics, c.Graph.Tokens, c.Rate = reg, tokens, 50
+		})
+		up := func() bool { return told(t, reg)["token_up"] == 1 }
+		testutil.Eventually(t, "the token is missed", func() bool { return !up() })
+		testutil.Eventually(t, "the other tenant's rows are done", func() bool {
+			if up() {
+				t.Fatal("tokens are told to be there, and five rows wait for one")
+			}
+			return w.status(busy).Pending == 0
+		})
+		tokens.missing.Store(false)
+		testutil.Eventually(t, "the waiting rows are done", func() bool { return w.status(waits).Pending == 0 })
+		if !up() {
+			t.Error("tokens are told to be missing, and all rows are done")
 		}
-		return w.status(busy).Pending == 0
 	})
-	tokens.missing.Store(false)
-	testutil.Eventually(t, "the waiting rows are done", func() bool { return w.status(waits).Pending == 0 })
-	if !up() {
-		t.Error("tokens are told to be missing, and all rows are done")
-	}
 }
 
 // TestNobodyWantsTheToken: that there is none is forgotten where no row wants it any
