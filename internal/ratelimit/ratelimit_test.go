@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"net"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -27,12 +29,14 @@ func TestLimiter(t *testing.T) {
 		"guessed pause doubles":         testGuess,
 		"scopes are apart":              testScopes,
 		"cancelled wait":                testCancelledWait,
+		"slot for one who has left":     testLeft,
 		"pause during the wait":         testPauseDuringWait,
 		"no burst after a pause":        testNoBurst,
 		"slot too late is changed":      testLateSlot,
 		"slot not needed goes on":       testRelease,
 		"what has begun goes first":     testFrontFirst,
 		"not all may wait":              testCrowd,
+		"not all that has begun waits":  testCrowdedFront,
 		"one cut per pause":             testOneCut,
 		"what is learned stays":         testLearned,
 		"only use lets the rate grow":   testGrowth,
@@ -136,9 +140,7 @@ func testCeiling(t *testing.T, rdb *redis.Client) {
 			t.Fatal(err)
 		}
 		if got.count == 0 { // those at hand reach as far as slots are given out
-			if err := sleep(t.Context(), time.Until(got.first)); err != nil {
-				t.Fatal(err)
-			}
+			testutil.Advance(t, time.Until(got.first))
 			continue
 		}
 		i++
@@ -159,22 +161,25 @@ func testNoCredit(t *testing.T, rdb *redis.Client) {
 	l := New(rdb, 20, 32)
 	// A slot that was free an hour ago is gone.
 	rdb.HSet(t.Context(), key("s"), "next", time.Now().Add(-time.Hour).UnixMicro())
-	var at []time.Time
+	begin := time.Now()
 	for range 4 {
 		if err := use(t.Context(), l, 0); err != nil {
 			t.Fatal(err)
 		}
-		at = append(at, time.Now())
 	}
-	if took := at[3].Sub(at[0]); took < 150*time.Millisecond-life {
+	if took := time.Since(begin); took < 150*time.Millisecond || took > 151*time.Millisecond {
 		t.Errorf("four slots at 20/s took %s", took)
 	}
 }
 
 func testShared(t *testing.T, rdb *redis.Client) {
-	at := rush(t, 300, New(rdb, 100, 32), New(rdb, 100, 32), New(rdb, 100, 32))
-	if n := most(at); n > 110 { // callers wake late on a busy machine
-		t.Errorf("%d requests in one second at a rate of 100", n)
+	const rate = 100
+	at := rush(t, 3*rate, New(rdb, rate, 32), New(rdb, rate, 32), New(rdb, rate, 32))
+	if n := most(at); n > rate {
+		t.Errorf("%d requests in one second at a rate of %d", n, rate)
+	}
+	if took := at[len(at)-1].Sub(at[0]); took > 3100*time.Millisecond {
+		t.Errorf("three seconds' worth of slots took %s", took)
 	}
 }
 
@@ -186,18 +191,26 @@ func testPause(t *testing.T, rdb *redis.Client) {
 	}
 	for _, l := range []*Limiter{a, b} {
 		var paused *PausedError
-		if _, err := l.Begin(t.Context(), "s", time.Second); !errors.As(err, &paused) || paused.Left < 9*time.Second {
-			t.Errorf("begin: %v", err)
+		if _, err := l.Begin(t.Context(), "s", time.Second); !errors.As(err, &paused) || paused.Left != left {
+			t.Errorf("begin: %v, want %s", err, left)
 		}
-		if _, err := l.Next(t.Context(), "s"); !errors.As(err, &paused) {
-			t.Errorf("next: %v", err)
+		if _, err := l.Next(t.Context(), "s"); !errors.As(err, &paused) || paused.Left != left {
+			t.Errorf("next: %v, want %s", err, left)
 		}
-		if !l.Stats().Paused {
+		if !l.Stats().Paused || l.Free("s") {
 			t.Error("it does not know of the pause")
 		}
 	}
 	if n := rdb.HGet(t.Context(), key("s"), "n").Val(); n != "0" {
 		t.Errorf("%s slots were given out in a pause that nobody waited for", n)
+	}
+
+	begin := time.Now()
+	if err := use(t.Context(), b, 11*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if waited := time.Since(begin); waited != left {
+		t.Errorf("a caller waited for %s, the pause was over after %s", waited, left)
 	}
 }
 
@@ -205,7 +218,7 @@ func testLongerPause(t *testing.T, rdb *redis.Client) {
 	l := New(rdb, 0, 32)
 	refuse(t, l, 20*time.Second)
 	left, first, err := l.Refused(t.Context(), "s", 0, time.Second, true)
-	if err != nil || first || left < 19*time.Second {
+	if err != nil || first || left < 20*time.Second {
 		t.Error(left, first, err)
 	}
 }
@@ -225,37 +238,33 @@ func testCapped(t *testing.T, rdb *redis.Client) {
 
 func testGuess(t *testing.T, rdb *redis.Client) {
 	l := New(rdb, 0, 32)
-	unnamed := func() time.Duration {
+	// unnamed lets the pause that Graph does not name pass, and then some time.
+	unnamed := func(then time.Duration) time.Duration {
 		left, first, err := l.Refused(t.Context(), "s", 0, 0, false)
 		if err != nil || !first {
 			t.Fatal(left, first, err)
 		}
-		return left.Truncate(100 * time.Millisecond)
-	}
-	// over makes it as if the pause were over since d.
-	over := func(d time.Duration) {
-		rdb.HSet(t.Context(), key("s"), "until", time.Now().Add(-d).UnixMicro())
-	}
-	var got []time.Duration
-	for range 9 {
-		got = append(got, unnamed())
 		// Those under way when it began are no further strike.
 		if _, first, err := l.Refused(t.Context(), "s", 0, 0, false); err != nil || first {
 			t.Fatal("a request under way prolonged the pause", err)
 		}
-		over(time.Millisecond)
+		testutil.Advance(t, left+then)
+		return left.Truncate(100 * time.Millisecond)
 	}
-	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60}
+
+	var got []time.Duration
+	for range 8 {
+		got = append(got, unnamed(time.Millisecond))
+	}
+	got = append(got, unnamed(time.Second)) // it goes well for longer than atOnce
+	got = append(got, unnamed(0))
+
+	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60, 1}
 	for i := range want {
 		want[i] *= time.Second
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("pauses %v, want %v", got, want)
-	}
-	// It went well for longer than it was paused.
-	over(61 * time.Second)
-	if left := unnamed(); left != time.Second {
-		t.Error(left)
 	}
 }
 
@@ -274,15 +283,44 @@ func testCancelledWait(t *testing.T, rdb *redis.Client) {
 	if err := use(t.Context(), l, 0); err != nil {
 		t.Fatal(err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := use(ctx, l, 0); !errors.Is(err, context.Canceled) {
-			t.Errorf("wait: %v", err)
-		}
-	})
+	done := make(chan error, 1)
+	begin := time.Now()
+	go func() { done <- use(ctx, l, 0) }()
+	synctest.Wait()
+	if n := l.Waiting("s"); n != 1 {
+		t.Errorf("%d callers wait", n)
+	}
 	cancel()
-	wg.Wait()
+	if err := <-done; !errors.Is(err, context.Canceled) || time.Since(begin) > 0 {
+		t.Errorf("after %s: %v", time.Since(begin), err)
+	}
+	if n := l.Waiting("s"); n != 0 {
+		t.Errorf("%d callers wait", n)
+	}
+	if _, err := l.Begin(ctx, "s", 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("begin: %v", err)
+	}
+}
+
+// testLeft: a slot that comes when its caller has just given up is for the next.
+func testLeft(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 0.2, 32)
+	s, err := l.Begin(t.Context(), "s", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &caller{got: make(chan turn, 1)}
+	c.got <- turn{at: s.at}
+	l.line("s").leave(back, c)
+	begin := time.Now()
+	if err := use(t.Context(), l, 0); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 0 {
+		t.Errorf("the next caller waited for %s", took)
+	}
 }
 
 func testPauseDuringWait(t *testing.T, rdb *redis.Client) {
@@ -297,6 +335,7 @@ func testPauseDuringWait(t *testing.T, rdb *redis.Client) {
 	testutil.Eventually(t, "the caller has a slot", func() bool {
 		return rdb.HGet(t.Context(), key("s"), "next").Val() != first
 	})
+
 	refuse(t, New(rdb, 0, 32), time.Minute)
 	var paused *PausedError
 	if err := <-done; !errors.As(err, &paused) {
@@ -312,9 +351,10 @@ func testNoBurst(t *testing.T, rdb *redis.Client) {
 	done := make(chan []time.Time)
 	go func() { done <- rush(t, 80, l, New(rdb, rate, 32)) }()
 	testutil.Eventually(t, "slots are used", func() bool { return l.Stats().Slots > 10 })
+
 	refuse(t, New(rdb, 0, 32), 700*time.Millisecond)
 	at := <-done
-	if n := most(at); n > rate+5 { // sleepers wake a little late on a busy machine
+	if n := most(at); n > rate {
 		t.Errorf("%d requests in one second at a rate of %d", n, rate)
 	}
 }
@@ -325,9 +365,9 @@ func testLateSlot(t *testing.T, rdb *redis.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.at = s.at.Add(-time.Second) // as if its holder had been busy elsewhere
+	testutil.Advance(t, 500*time.Millisecond) // its holder is busy elsewhere
 	old := rdb.HGet(t.Context(), key("s"), "n").Val()
-	if !s.Take() || s.Take() {
+	if s.Taken() || !s.Take() || s.Take() || !s.Taken() {
 		t.Error("a slot is taken once")
 	}
 	if err := s.Wait(t.Context()); err != nil {
@@ -344,24 +384,17 @@ func testRelease(t *testing.T, rdb *redis.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	begin := time.Now()
 	got := make(chan error, 1)
 	go func() { got <- use(t.Context(), l, 0) }()
-	testutil.Eventually(t, "the other waits", func() bool {
-		n := l.line("s")
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		return len(n.slots) > 0
-	})
-	s.at = time.Now()
+	synctest.Wait()
 	s.Release()
 	s.Release() // once is enough
-	select {
-	case err := <-got:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(3 * time.Second):
-		t.Error("a slot given back was not handed on")
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 0 {
+		t.Errorf("a slot given back was handed on after %s", took)
 	}
 }
 
@@ -370,64 +403,90 @@ func testFrontFirst(t *testing.T, rdb *redis.Client) {
 	if err := use(t.Context(), l, 0); err != nil {
 		t.Fatal(err)
 	}
+
 	order := make(chan string, 2)
-	var all sync.WaitGroup
-	waits := func(n int) func() bool {
-		return func() bool {
-			line := l.line("s")
-			line.mu.Lock()
-			defer line.mu.Unlock()
-			return len(line.waiting[front])+len(line.waiting[back]) == n
-		}
-	}
-	all.Go(func() {
+	go func() {
 		if _, err := l.Begin(t.Context(), "s", 0); err != nil {
 			t.Error(err)
 		}
 		order <- "new"
-	})
-	testutil.Eventually(t, "one waits", waits(1))
-	all.Go(func() {
+	}()
+	synctest.Wait()
+	go func() {
 		if _, err := l.Next(t.Context(), "s"); err != nil {
 			t.Error(err)
 		}
 		order <- "begun"
-	})
-	all.Wait()
-	if first := <-order; first != "begun" {
+	}()
+	synctest.Wait()
+	if n := l.Waiting("s"); n != 2 {
+		t.Errorf("%d callers wait", n)
+	}
+
+	if first, second := <-order, <-order; first != "begun" || second != "new" {
 		t.Errorf("%s work went first", first)
 	}
 }
 
 func testCrowd(t *testing.T, rdb *redis.Client) {
 	l := New(rdb, 1, 32)
+	if !l.Free("s") {
+		t.Error("the first is in nobody's way")
+	}
 	if err := use(t.Context(), l, 0); err != nil {
 		t.Fatal(err)
 	}
+
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
-	var mu sync.Mutex
-	away := 0
-	for range 10 {
-		all.Go(func() {
-			var crowded *CrowdedError
-			if err := use(ctx, l, 0); errors.As(err, &crowded) && crowded.After > 0 {
-				mu.Lock()
-				away++
-				mu.Unlock()
-			}
-		})
+	var away []time.Duration
+	for range fewest[back] {
+		all.Go(func() { _ = use(ctx, l, 0) })
 	}
-	testutil.Eventually(t, "most are sent away", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return away >= 10-fewest[back]
-	})
+	synctest.Wait()
+	for range 10 {
+		var crowded *CrowdedError
+		if err := use(ctx, l, 0); errors.As(err, &crowded) {
+			away = append(away, crowded.After)
+		}
+	}
+	if n := l.Waiting("s"); n != fewest[back] || l.Free("s") {
+		t.Errorf("%d wait, want %d", n, fewest[back])
+	}
 	cancel()
 	all.Wait()
-	if away != 10-fewest[back] {
-		t.Errorf("%d of 10 were sent away", away)
+
+	// Each comes back a slot later than the one before.
+	if len(away) != 10 {
+		t.Fatalf("%d of 10 were sent away", len(away))
 	}
+	for i := 1; i < len(away); i++ {
+		if gap := away[i] - away[i-1]; gap < time.Second || gap > 1010*time.Millisecond {
+			t.Errorf("they are to come back after %v", away)
+			break
+		}
+	}
+}
+
+// testCrowdedFront: what has begun is sent away, too, when too much of it waits.
+func testCrowdedFront(t *testing.T, rdb *redis.Client) {
+	l := New(rdb, 1, 32)
+	if err := use(t.Context(), l, 0); err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	for range fewest[front] {
+		all.Go(func() { _, _ = l.Next(ctx, "s") })
+	}
+	synctest.Wait()
+	var crowded *CrowdedError
+	if _, err := l.Next(t.Context(), "s"); !errors.As(err, &crowded) || crowded.After != time.Duration(fewest[front])*time.Second {
+		t.Errorf("next: %v", err)
+	}
+	cancel()
+	all.Wait()
 }
 
 // testOneCut: only the first refusal of what was sent since the last pause cuts
@@ -485,9 +544,7 @@ func testGrowth(t *testing.T, rdb *redis.Client) {
 		if err := use(t.Context(), l, 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := sleep(t.Context(), 20*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+		testutil.Advance(t, 20*time.Millisecond)
 	}
 	if rate := l.Stats().Rate; rate > firstRate*1.02 {
 		t.Errorf("30 requests, one at a time, let the rate grow to %.1f/s", rate)
@@ -511,9 +568,7 @@ func testCrowdedGraph(t *testing.T, rdb *redis.Client) {
 		if err := use(t.Context(), l, 0); err != nil {
 			t.Fatal(err)
 		}
-		if err := sleep(t.Context(), 40*time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
+		testutil.Advance(t, 40*time.Millisecond)
 	}
 	refuse(t, l, time.Second)
 	if c := known(t, rdb).Climb; c.High > 30 || c.Low < 5 {
@@ -533,19 +588,37 @@ func testUnreadable(t *testing.T, rdb *redis.Client) {
 	}
 }
 
+// TestRedisAway: there is no Redis, and this process keeps to Graph's wait all the same.
 func TestRedisAway(t *testing.T) {
-	rdb := redis.NewClient(&redis.Options{Addr: testutil.FreeAddr(t), MaxRetries: -1})
-	t.Cleanup(func() { _ = rdb.Close() })
-	l := New(rdb, 0, 32)
-	if _, err := l.Begin(t.Context(), "s", 0); err == nil {
-		t.Error("a slot without Redis")
-	}
-	if _, _, err := l.Refused(t.Context(), "s", 0, time.Second, true); err == nil {
-		t.Error("a refusal that nobody heard of")
-	}
-	// This process keeps to it all the same.
-	var paused *PausedError
-	if _, err := l.Begin(t.Context(), "s", 0); !errors.As(err, &paused) {
-		t.Error(err)
+	redistest.Fake(t, func(t *testing.T, rdb *redis.Client) {
+		options := rdb.Options()
+		options.Dialer = func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("connection refused")
+		}
+		away := redis.NewClient(options)
+		t.Cleanup(func() { _ = away.Close() })
+		l := New(away, 0, 32)
+		if _, err := l.Begin(t.Context(), "s", 0); err == nil {
+			t.Error("a slot without Redis")
+		}
+		if _, _, err := l.Refused(t.Context(), "s", 0, time.Minute, true); err == nil {
+			t.Error("a refusal that nobody heard of")
+		}
+		var paused *PausedError
+		if _, err := l.Begin(t.Context(), "s", 0); !errors.As(err, &paused) || paused.Left > time.Minute {
+			t.Error(err)
+		}
+	})
+}
+
+// TestErrors makes sure that errors say how long to wait.
+func TestErrors(t *testing.T) {
+	for err, want := range map[error]string{
+		&PausedError{Left: 1234567 * time.Microsecond}: "Graph asked to wait: 1.235s left",
+		&CrowdedError{After: 2 * time.Second}:          "the rate is used up: to be tried again in 2s",
+	} {
+		if got := err.Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
