@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1" //nolint:gosec // it names scripts, as Redis does
+	_ "embed"
 	"encoding/hex"
 	"net"
 	"strconv"
@@ -12,34 +13,28 @@ import (
 	"time"
 )
 
-// A real server in a test with a fake clock: its scripts must see the test's time,
-// and the clock must stand still while the server works. fakeConn sees to both.
+// A real server in a test with a fake clock: its scripts must see the test's time, the
+// clock must stand still while the server works, and no key may expire because real
+// time passes. fakeConn sees to all three.
 //
-// Scripts see the test's time because every script that asks for TIME is sent with
-// the time as two more arguments, and reads those instead. The clock stands still
-// because a read from a socket is not a durable wait (see testing/synctest).
+// Every script is sent with a prologue, which answers TIME with the test's time (two
+// more arguments) and lets keys live a year longer than they are told to. What depends
+// on time and is no script is sent as one. The clock stands still because a read from
+// a socket is not a durable wait (see testing/synctest).
 
-const (
-	timeCall = "redis.call('TIME')"
-	// scriptPrologue takes the two last arguments off and keeps them.
-	scriptPrologue = "local fake_us = table.remove(ARGV) local fake_s = table.remove(ARGV) "
-	fakeTimeCall   = "{fake_s, fake_us}"
-	// timeScript answers as TIME does.
-	timeScript = "return {ARGV[1], ARGV[2]}"
-)
+//go:embed prologue.lua
+var prologue string
+
+// callScript runs the command that its arguments are.
+const callScript = "return redis.call(unpack(ARGV))"
 
 // unknownScript is the digest of no script: a server answers NOSCRIPT, and the client
 // sends the script's text, which can be changed then.
 const unknownScript = "0000000000000000000000000000000000000000"
 
-// scripts maps the digest of each script that was sent as text to a sentScript.
+// scripts maps the digest of each script whose text was sent or loaded to what is sent
+// in its place.
 var scripts sync.Map
-
-// sentScript is what is sent in place of a script.
-type sentScript struct {
-	digest string
-	timed  bool // it takes the time as two more arguments
-}
 
 // dialFake connects to a unix socket with a fakeConn.
 func dialFake(_ context.Context, network, addr string) (net.Conn, error) {
@@ -134,33 +129,44 @@ func (c *fakeConn) Close() error {
 // withFakeTime returns the command to send in place of one that depends on the
 // server's clock, or nil.
 func withFakeTime(args []string) []string {
-	now := time.Now()
-	clock := []string{strconv.FormatInt(now.Unix(), 10), strconv.Itoa(now.Nanosecond() / 1000)}
+	var changed []string
 	switch strings.ToLower(args[0]) {
-	case "time":
-		return append([]string{"eval", timeScript, "0"}, clock...)
-	case "eval":
-		if !strings.Contains(args[1], timeCall) {
-			scripts.Store(digest(args[1]), sentScript{digest: digest(args[1])})
+	case "script":
+		if len(args) != 3 || !strings.EqualFold(args[1], "load") {
 			return nil
 		}
-		changed := scriptPrologue + strings.ReplaceAll(args[1], timeCall, fakeTimeCall)
-		scripts.Store(digest(args[1]), sentScript{digest: digest(changed), timed: true})
-		return append(append([]string{args[0], changed}, args[2:]...), clock...)
+		withPrologue(args[2])
+		return []string{"echo", digest(args[2])}
+	case "eval":
+		changed = append([]string{args[0], withPrologue(args[1])}, args[2:]...)
 	case "evalsha":
-		// The server may know the script from a test with real time.
-		sent := sentScript{digest: unknownScript}
-		if known, ok := scripts.Load(args[1]); ok {
-			sent = known.(sentScript)
+		// The server may know the script itself from a test with real time.
+		if text, ok := scripts.Load(args[1]); ok {
+			changed = append([]string{"eval", text.(string)}, args[2:]...)
+		} else {
+			changed = append([]string{args[0], unknownScript}, args[2:]...)
 		}
-		changed := append([]string{args[0], sent.digest}, args[2:]...)
-		if sent.timed {
-			changed = append(changed, clock...)
+	case "time", "expire", "pexpire", "ttl", "pttl", "setex", "psetex":
+		changed = append([]string{"eval", prologue + callScript, "0"}, args...)
+	case "set":
+		if len(args) == 3 {
+			return nil
 		}
-		return changed
+		changed = append([]string{"eval", prologue + callScript, "0"}, args...)
 	default:
 		return nil
 	}
+
+	now := time.Now()
+	return append(changed, strconv.FormatInt(now.Unix(), 10), strconv.Itoa(now.Nanosecond()/1000))
+}
+
+// withPrologue returns what is sent in place of a script, and keeps it for EVALSHA.
+func withPrologue(script string) string {
+	text := prologue + script
+	scripts.Store(digest(script), text)
+
+	return text
 }
 
 func digest(script string) string {

@@ -90,7 +90,7 @@ func TestWriteSendsCommandsInPieces(t *testing.T) {
 		for _, c := range [][]string{{"SET", "k", "a\r\nb"}, {"TIME"}, {"GET", "k"}} {
 			written = appendCommand(written, c)
 		}
-		want := [][]string{{"SET", "k", "a\r\nb"}, {"eval", timeScript, "0", "946684800", "0"}, {"GET", "k"}}
+		want := [][]string{{"SET", "k", "a\r\nb"}, {"eval", prologue + callScript, "0", "TIME", "946684800", "0"}, {"GET", "k"}}
 		for cut := range len(written) {
 			if sent := record(t, written[:cut], written[cut:]); !equal(sent, want) {
 				t.Fatalf("cut at %d: %q, want %q", cut, sent, want)
@@ -113,17 +113,19 @@ func TestWriteGivesScriptsTheTime(t *testing.T) {
 		const (
 			plain = "return 'a script without time'"
 			timed = "local t = redis.call('TIME') return t[1] -- of this test"
-			sent  = scriptPrologue + "local t = {fake_s, fake_us} return t[1] -- of this test"
 		)
+		sent, sentPlain := prologue+timed, prologue+plain
+		scripts.Delete(digest(timed)) // known if the test has run before
 		for _, c := range []struct {
 			what          string
 			written, want []string
 		}{
-			{"unknown script", []string{"evalsha", digest(timed), "1", "k", "a"}, []string{"evalsha", unknownScript, "1", "k", "a"}},
+			{"unknown script", []string{"evalsha", digest(timed), "1", "k", "a"}, []string{"evalsha", unknownScript, "1", "k", "a", "946684890", "250"}},
 			{"its text", []string{"eval", timed, "1", "k", "a"}, []string{"eval", sent, "1", "k", "a", "946684890", "250"}},
-			{"known script", []string{"EVALSHA", digest(timed), "0"}, []string{"EVALSHA", digest(sent), "0", "946684890", "250"}},
-			{"text without time", []string{"EVAL", plain, "0", "a"}, []string{"EVAL", plain, "0", "a"}},
-			{"known script without time", []string{"evalsha", digest(plain), "0", "a"}, []string{"evalsha", digest(plain), "0", "a"}},
+			{"known script", []string{"EVALSHA", digest(timed), "0"}, []string{"eval", sent, "0", "946684890", "250"}},
+			{"text without time", []string{"EVAL", plain, "0", "a"}, []string{"EVAL", sentPlain, "0", "a", "946684890", "250"}},
+			{"text that is only loaded", []string{"script", "load", plain}, []string{"echo", digest(plain)}},
+			{"known script without time", []string{"evalsha", digest(plain), "0", "a"}, []string{"eval", sentPlain, "0", "a", "946684890", "250"}},
 		} {
 			if got := record(t, appendCommand(nil, c.written)); !equal(got, [][]string{c.want}) {
 				t.Errorf("%s: sent %q, want %q", c.what, got, c.want)
@@ -237,4 +239,53 @@ func TestSubscriberWaits(t *testing.T) {
 			<-ended
 		}
 	})
+}
+
+// TestKeysOutliveRealTime checks that keys show the life they were given, on both kinds
+// of Redis, and that those of a real server are kept for much longer.
+func TestKeysOutliveRealTime(t *testing.T) {
+	expire := redis.NewScript("redis.call('set', KEYS[1], 1, 'ex', 20) redis.call('PEXPIRE', KEYS[2], 30000) return redis.call('PTTL', KEYS[1])")
+	Each(t, func(t *testing.T, rdb *redis.Client) {
+		ctx := t.Context()
+		rdb.Set(ctx, "plain", 1, 10*time.Second)
+		rdb.Set(ctx, "millis", 1, 1500*time.Millisecond)
+		rdb.Set(ctx, "kept", 1, 0)
+		rdb.Set(ctx, "later", 1, 0)
+		rdb.Expire(ctx, "later", time.Minute)
+		rdb.Set(ctx, "b", 1, 0)
+		left, err := expire.Run(ctx, rdb, []string{"a", "b"}).Int64()
+		if err != nil || left <= 0 || left > 20000 {
+			t.Errorf("a script sees %d ms left: %v", left, err)
+		}
+
+		for key, most := range map[string]time.Duration{
+			"plain": 10 * time.Second, "millis": 1500 * time.Millisecond, "kept": -1, "gone": -2,
+			"later": time.Minute, "a": 20 * time.Second, "b": 30 * time.Second,
+		} {
+			got, err := rdb.PTTL(ctx, key).Result()
+			if err != nil || got > most || most < 0 && got != most {
+				t.Errorf("%s lives for %s (%v), want at most %s", key, got, err, most)
+			}
+		}
+		if ok, err := rdb.SetNX(ctx, "plain", 2, time.Second).Result(); ok || err != nil {
+			t.Errorf("a key that exists was set: %t, %v", ok, err)
+		}
+	})
+
+	rdb := Any(t)
+	if rdb.Options().Network != "unix" {
+		return // no real server
+	}
+	conn, err := dialFake(t.Context(), "unix", rdb.Options().Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake := redis.NewClient(&redis.Options{Dialer: func(context.Context, string, string) (net.Conn, error) { return conn, nil }, Addr: "127.0.0.1:1", DB: rdb.Options().DB})
+	defer fake.Close()
+	if err := fake.Set(t.Context(), "k", 1, time.Second).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if real, err := rdb.PTTL(t.Context(), "k").Result(); err != nil || real < 24*time.Hour {
+		t.Errorf("the real server keeps the key for %s (%v)", real, err)
+	}
 }
