@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -106,7 +107,7 @@ func TestScopeCase(t *testing.T) {
 		b := w.enqueue("action,tenant_id,call_id,participant_id\ndelete,81E74EF5-E8E2-4D94-9ED9-04759531985D,c,p\ndelete,81e74ef5-e8e2-4d94-9ed9-04759531985d,d,q\n")
 		w.work(func(cfg *WorkerConfig) { cfg.Rate = 100 })
 		w.finish(b)
-		keys := rdb.Keys(t.Context(), "rollcall:{s:*").Val()
+		keys := rdb.Keys(t.Context(), "rollcall:{s:*:limit").Val()
 		if len(keys) != 1 {
 			t.Errorf("one tenant has %d limits: %q", len(keys), keys)
 		}
@@ -124,6 +125,70 @@ func TestSweepPoisoned(t *testing.T) {
 		rdb.HSet(t.Context(), "rollcall:{b:"+bad.ID+"}:meta", "layout", `{"files":[{"name":"x","columns":["future"]}]}`, "deadline", 1)
 		w.work(func(c *WorkerConfig) { c.SweepEvery = time.Second })
 		w.finish(old)
+	})
+}
+
+// TestSweepCutOff: a sweep that is cut off at any point is made up for by the next.
+func TestSweepCutOff(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+		w := newWorld(t, rdb, graphsim.Config{})
+		r := w.request(deletes(30, 2), true)
+		r.Expire = time.Second
+		b := w.put(r)
+		testutil.Advance(t, 2*time.Second)
+		c := another(t, rdb)
+		sweeper, err := NewWorker(WorkerConfig{Redis: c, Graph: graph.Config{BaseURL: w.srv.URL, Dial: w.srv.Dial, Tokens: staticToken{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		c.AddHook(beforeHook{func(cmd redis.Cmder) {
+			if strings.Contains(fmt.Sprint(cmd.Args()...), ":claims") { // it begins rows of the batch
+				cancel()
+			}
+		}})
+		if err := sweeper.sweepOnce(ctx, map[string]*progress{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("a sweep whose worker ends says %v", err)
+		}
+		hook := &cutHook{}
+		c.AddHook(hook)
+		for left := 0; w.status(b).Pending > 0; left++ {
+			if left > 100 {
+				t.Fatal("the batch does not expire")
+			}
+			hook.left = left
+			if err := sweeper.sweepOnce(t.Context(), map[string]*progress{}); err == nil && left == 0 {
+				t.Error("no error of a Redis that refuses everything")
+			}
+			testutil.Advance(t, time.Minute) // claims that were not given up run out
+		}
+		w.wantOutcomes(b, all(30, ledger.Expired)...)
+	})
+}
+
+// TestOverdueInTask: the deadline of a batch comes while a task is carried out
+// whose rows wait for the rate. What was not sent by then expires.
+func TestOverdueInTask(t *testing.T) {
+	t.Parallel()
+	redistest.Either(t, func(t *testing.T, rdb *redis.Client) {
+		w := newWorld(t, rdb, graphsim.Config{})
+		r := w.request(deletes(15, 1), true)
+		r.Expire = 5 * time.Second
+		b := w.put(r)
+		w.work(func(c *WorkerConfig) { c.Rate = 1 })
+		w.finish(b)
+		w.wantOnce()
+		requests := w.sim.Requests(0)
+		if st := w.status(b); st.Outcomes[ledger.Removed] != int64(len(requests)) || st.Outcomes[ledger.Expired] != int64(15-len(requests)) {
+			t.Errorf("outcomes %v after %d requests", st.Outcomes, len(requests))
+		}
+		for _, q := range requests {
+			if late := q.Start.Sub(b.Deadline); late > 2*time.Second { // what waited for its slot by then
+				t.Errorf("a request %s after the deadline", late)
+			}
+		}
 	})
 }
 
