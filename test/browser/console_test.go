@@ -114,7 +114,7 @@ func run[T any](v *visitor, a chromedp.Action[T]) (T, error) {
 		v.begun = true
 		return chromedp.Run(v.ctx, a)
 	}
-	ctx, cancel := context.WithTimeout(v.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(v.ctx, testutil.WaitLimit)
 	defer cancel()
 	return chromedp.Run(ctx, a)
 }
@@ -312,7 +312,7 @@ func (v *visitor) download(selector string) string {
 			v.t.Fatal(err)
 		}
 		return string(body)
-	case <-time.After(30 * time.Second):
+	case <-time.After(testutil.WaitLimit):
 		v.t.Fatalf("%s was not downloaded", selector)
 		return ""
 	}

@@ -93,7 +93,7 @@ func TestComposeDemo(t *testing.T) {
 	batch := h.started["demo-enqueue"]
 	select {
 	case <-batch.ended:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(testutil.WaitLimit):
 		t.Fatal("the batch is not finished")
 	}
 	out := batch.out.String()
@@ -174,7 +174,7 @@ func (h *host) command(s types.ServiceConfig, line []string) *exec.Cmd {
 	if s.Build != nil {
 		args[0] = filepath.Join(bin, args[0])
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*testutil.WaitLimit)
 	h.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = h.t.TempDir()
