@@ -1,4 +1,4 @@
-//go:build linux
+//go:build integration && linux
 
 package test
 
@@ -24,9 +24,6 @@ import (
 	"rollcall/internal/redistest"
 	"rollcall/internal/testutil"
 )
-
-// imageUser is the user of deploy/Dockerfile.
-const imageUser = 65532
 
 // TestContainer runs the commands as an image of deploy/Dockerfile has them: alone
 // with the certificates to trust, as another user, in a file system they cannot write to.
@@ -129,34 +126,6 @@ func newContainer(t *testing.T) *container {
 	c.file("graph.token", "a.token")
 	c.file("roster.csv", "action,call_id,participant_id,user_id\ndelete,c1,p1,\ndelete,c1,p2,\ninvite,c1,,u1\n")
 	return c
-}
-
-// buildImage does in a directory of sources what deploy/Dockerfile says between its
-// last COPY and its last stage, with GOFLAGS, and leaves in out what the image has.
-func buildImage(t *testing.T, sources, out, flags string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "deploy", "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	build, final, ok := strings.Cut(string(text), "\nFROM scratch\n")
-	if !ok || !strings.Contains(final, fmt.Sprintf("\nUSER %d:%[1]d\n", imageUser)) || !strings.Contains(final, "\nCOPY --from=build /out/ /\n") {
-		t.Fatal("the Dockerfile's last stage is not what this test makes of it")
-	}
-	_, build, ok = strings.Cut(build, "\nCOPY . .\n")
-	at := strings.Index(build, "\nRUN ")
-	if !ok || at < 0 {
-		t.Fatal("the Dockerfile does not build")
-	}
-	script := strings.ReplaceAll(build[at+len("\nRUN "):], "/out/", out+"/")
-	ctx, cancel := context.WithTimeout(t.Context(), longest)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", "-c", script)
-	cmd.Dir = sources
-	cmd.Env = append(os.Environ(), "GOFLAGS="+flags)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, text)
-	}
 }
 
 // file makes a file that the commands can read and not change.

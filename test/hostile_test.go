@@ -1,3 +1,5 @@
+//go:build integration
+
 package test
 
 import (
@@ -9,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,12 +26,12 @@ import (
 // nobody is the address of a Redis that is not there.
 const nobody = "ROLLCALL_REDIS=redis://127.0.0.1:1/0"
 
-// slower is how many times as much time and memory a command may take with the
-// race detector.
-var slower = map[string]int64{"-race=true": 5}[raceFlag] + 1
+// larger is how many times as much memory a command may take with the race detector.
+var larger = map[bool]int64{false: 1, true: 6}[raced]
 
 // TestZipBomb gives enqueue files of some megabytes that unpack to 4 GiB of good
-// rows, or of nothing. They are refused soon, and not taken into memory.
+// rows, or of nothing. They are refused long before their end, and not taken into
+// memory.
 func TestZipBomb(t *testing.T) {
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
@@ -47,6 +50,7 @@ func TestZipBomb(t *testing.T) {
 				for range 1 << 10 {
 					_, _ = io.WriteString(w, member)
 				}
+				_, _ = io.WriteString(w, "this would be complained of, if anything came so far")
 			})
 			stdin, err := os.Open(bomb)
 			if err != nil {
@@ -61,10 +65,6 @@ func TestZipBomb(t *testing.T) {
 			err = cmd.Run()
 			if status := cmd.ProcessState.ExitCode(); status != 3 || !strings.Contains(said.String(), ": unpacks to more than ") {
 				t.Errorf("exit status %d, %v: %s", status, err, last(said.String(), 1000))
-			}
-			// To read all of it would take half a minute or more.
-			if took, most := cmd.ProcessState.UserTime(), time.Duration(10*slower)*time.Second; took > most {
-				t.Errorf("it took %s of the processor's time", took)
 			}
 			frugal(t, cmd.ProcessState, 200)
 			if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
@@ -102,7 +102,7 @@ func frugal(t testing.TB, ended *os.ProcessState, most int64) {
 	if !ok || runtime.GOOS != "linux" {
 		return // others count in other units
 	}
-	most *= slower
+	most *= larger
 	// A process counts on from the peak of the one that started it: below that,
 	// its own is not known.
 	var own syscall.Rusage
@@ -130,7 +130,7 @@ func newHostile(t testing.TB, answer func(w http.ResponseWriter, r *http.Request
 			defer conn.Close()
 			// Until the client hangs up, at the latest when the test kills it.
 			for _, err = io.WriteString(conn, head); err == nil; _, err = io.WriteString(conn, more) {
-				time.Sleep(every)
+				<-time.After(every)
 			}
 		})
 	}))
@@ -198,15 +198,11 @@ func TestSlowLoris(t *testing.T) {
 	}
 	hostileRoster(t, dir, env, rows...)
 
-	const grace = 3 * time.Second
-	worker := start(t, dir, env, "worker", "--http", "", "--graph-url", graph, "--shutdown-timeout", grace.String())
+	// It ends, though none of its requests does.
+	worker := start(t, dir, env, "worker", "--http", "", "--graph-url", graph, "--shutdown-timeout", "3s")
 	testutil.Eventually(t, "every row waits for Graph", func() bool { return asked.Load() >= int32(len(rows)) })
-	told := time.Now()
 	if r := worker.signal(syscall.SIGTERM); r.status != 0 {
 		t.Errorf("the worker ended with %d", r.status)
-	}
-	if took := time.Since(told); took > grace+7*time.Second {
-		t.Errorf("it took %s to end", took)
 	}
 	frugal(t, worker.cmd.ProcessState, 200)
 
@@ -225,17 +221,21 @@ func TestEndlessRoster(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	env := []string{"ROLLCALL_REDIS=" + redistest.StartServer(t).URL(), tokenEnv()}
-	var pages atomic.Int32
+	var furthest atomic.Int32
 	graph := newHostile(t, func(w http.ResponseWriter, r *http.Request, _ func(string, string, time.Duration)) {
-		n := pages.Add(1)
-		_, _ = fmt.Fprintf(w, `{"value":[{"id":"p-%d"}],"@odata.nextLink":"http://%s%s?page=%d"}`, n, r.Host, r.URL.Path, n)
+		page, _ := strconv.ParseInt(r.URL.Query().Get("page"), 10, 32)
+		page++
+		if n := int32(page); n > furthest.Load() { // they are read one after another
+			furthest.Store(n)
+		}
+		_, _ = fmt.Fprintf(w, `{"value":[{"id":"p-%d"}],"@odata.nextLink":"http://%s%s?page=%[1]d"}`, page, r.Host, r.URL.Path)
 	})
 	hostileRoster(t, dir, env, "delete,c,,u-1")
 	if st := drained(t, dir, env, 1, "--graph-url", graph); st.Outcomes["unresolved"] != 1 {
 		t.Errorf("outcomes are %v", st.Outcomes)
 	}
-	const most = 100 // of the client's
-	if n := pages.Load(); n < 2 || n > most {
+	const most = 100                             // of the client's
+	if n := furthest.Load(); n < 2 || n > most { // of one reading
 		t.Errorf("%d pages were read", n)
 	}
 }

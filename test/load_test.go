@@ -1,3 +1,5 @@
+//go:build integration || endurance
+
 package test
 
 import (
@@ -5,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"rollcall/internal/testutil"
 )
 
 // tokenEnv gives a worker the token that the simulator takes.
@@ -170,4 +175,100 @@ func inviteRoster(t testing.TB, dir, name string, calls, perCall int) string {
 			}
 		}
 	})
+}
+
+// rungOnce makes sure that so many people were rung, each once, and that no two
+// requests about one participant ever overlapped.
+func rungOnce(t testing.TB, state simState, people int) {
+	t.Helper()
+	rung := 0
+	for _, call := range state.Calls {
+		rung += len(call.Rings)
+	}
+	if rung != people {
+		t.Errorf("%d people were rung, want %d", rung, people)
+	}
+	rungNoneAgain(t, state)
+}
+
+// rungNoneAgain makes sure of the same about whomever was rung.
+func rungNoneAgain(t testing.TB, state simState) {
+	t.Helper()
+	for id, call := range state.Calls {
+		for who, n := range call.Rings {
+			if n != 1 {
+				t.Errorf("%s: %s was rung %d times", id, who, n)
+			}
+		}
+	}
+	if state.Counters.RungAgain != 0 {
+		t.Errorf("%d people were rung again", state.Counters.RungAgain)
+	}
+	if state.Counters.Overlaps != 0 {
+		t.Errorf("%d requests overlapped another about the same participant", state.Counters.Overlaps)
+	}
+}
+
+// halfRoster writes a roster with as many people to remove as to ring, over some
+// calls, all of whom are there or come, and starts the simulator for it.
+func halfRoster(t testing.TB, dir string, calls, perCall int, args ...string) *simulator {
+	t.Helper()
+	writeFile(t, dir, "roster.csv", func(w io.Writer) {
+		_, _ = fmt.Fprintln(w, "action,call_id,participant_id,user_id")
+		for p := range perCall {
+			for c := range calls {
+				if p%2 == 0 {
+					_, _ = fmt.Fprintf(w, "delete,call-%03d,p-%03d-%03d,\n", c, c, p)
+				} else {
+					_, _ = fmt.Fprintf(w, "invite,call-%03d,,u-%03d-%03d\n", c, c, p)
+				}
+			}
+		}
+	})
+	return startSim(t, dir, append([]string{"--latency", "20ms", "--ring", "0s-1s", "--roster", "roster.csv"}, args...)...)
+}
+
+// carriedOut makes sure that all rows of halfRoster were carried out, each by one
+// request.
+func carriedOut(t testing.TB, st batchStatus, sim *simulator, rows int) {
+	t.Helper()
+	st.whole(t, rows)
+	if st.Outcomes["removed"] != rows/2 || st.Outcomes["joined"] != rows/2 {
+		t.Errorf("outcomes are %v", st.Outcomes)
+	}
+	state := sim.state(t)
+	rungOnce(t, state, rows/2)
+	if did, again := state.Counters.ByStatus["204"], state.Counters.ByStatus["404"]; did != rows/2 || again > 0 {
+		t.Errorf("%d deletes were sent for %d rows, and %d again", did, rows/2, again)
+	}
+}
+
+// half waits until half of the rows' requests have been answered.
+func half(t testing.TB, sim *simulator, rows int) {
+	t.Helper()
+	testutil.Eventually(t, "half is done", func() bool {
+		c := sim.state(t).Counters
+		return c.ByStatus["204"]+c.ByStatus["200"]+c.ByStatus["201"] >= rows/2
+	})
+}
+
+// saidOnce makes sure that a worker told of trouble with Redis once, not once a
+// task.
+func saidOnce(t testing.TB, workers ...*process) {
+	t.Helper()
+	for i, p := range workers {
+		said := p.err.String()
+		if n := strings.Count(said, "\n"); n > 15 {
+			t.Errorf("worker %d has written %d lines:\n%s", i, n, last(said, 3000))
+		}
+	}
+}
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -1,3 +1,5 @@
+//go:build integration
+
 package test
 
 import (
@@ -5,15 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"rollcall/internal/redistest"
+	"rollcall/internal/testutil"
 )
 
 // record is a line of a log as JSON.
@@ -54,6 +55,7 @@ func TestLogs(t *testing.T) {
 	h := startHook(t, "/hook", 500)
 	w := start(t, dir, append(env, tokenEnv(), "ROLLCALL_GRAPH_URL="+sim.url, "ROLLCALL_NOTIFY_URL="+h.url),
 		"worker", "--http", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug", "--drain")
+	unthrottled(t, sim)
 	r := w.wait()
 	if r.status != 0 {
 		t.Fatalf("the worker ended with %d", r.status)
@@ -116,7 +118,8 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// busy has enqueued rows of both kinds, for a Graph that throttles and fails.
+// busy has enqueued rows of both kinds, for a Graph that fails at times, and throttles
+// until unthrottled.
 func busy(t *testing.T) (server *redistest.Server, dir string, sim *simulator) {
 	t.Helper()
 	server = redistest.StartServer(t)
@@ -131,9 +134,16 @@ func busy(t *testing.T) (server *redistest.Server, dir string, sim *simulator) {
 		}
 		_, _ = fmt.Fprintln(w, "invite,call-3,,,+14255550100,Jane Doe")
 	})
-	sim = startSim(t, dir, "--latency", "5ms", "--ring", "0s-1s", "--window", "10/1s", "--fault", "delete.unavailable=0.1", "--roster", "roster.csv")
+	sim = startSim(t, dir, "--latency", "5ms", "--ring", "0s-1s", "--window", "10/1h", "--retry-after", "1s", "--fault", "delete.unavailable=0.1", "--roster", "roster.csv")
 	must(t, 0, dir, []string{"ROLLCALL_REDIS=" + server.URL()}, "enqueue", "roster.csv")
 	return server, dir, sim
+}
+
+// unthrottled waits until Graph has throttled, and ends that.
+func unthrottled(t testing.TB, sim *simulator) {
+	t.Helper()
+	testutil.Eventually(t, "Graph throttles", func() bool { return sim.state(t).Counters.ByStatus["429"] > 0 })
+	sim.set(t, `{"limit":{}}`)
 }
 
 // reportRows reads the newest batch's report, by the names of its columns.
@@ -152,13 +162,4 @@ func reportRows(t testing.TB, dir string, env []string) (rows []map[string]strin
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-func readFile(t testing.TB, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Clean(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -1,3 +1,5 @@
+//go:build integration || endurance
+
 package test
 
 import (
@@ -9,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"rollcall/internal/testutil"
 )
@@ -96,7 +97,7 @@ func (o *observed) scrape(t testing.TB) exposition {
 }
 
 // until waits until a metric is as wanted, and returns what there is then.
-func (o *observed) until(t testing.TB, what string, limit time.Duration, wanted func(e exposition) bool) (e exposition) {
+func (o *observed) until(t testing.TB, what string, wanted func(e exposition) bool) (e exposition) {
 	t.Helper()
 	testutil.Eventually(t, what, func() bool {
 		e = o.scrape(t)
@@ -106,7 +107,7 @@ func (o *observed) until(t testing.TB, what string, limit time.Duration, wanted 
 }
 
 // moved waits until each of the metrics has been above 0, at some time.
-func (o *observed) moved(t testing.TB, limit time.Duration, names ...string) {
+func (o *observed) moved(t testing.TB, names ...string) {
 	t.Helper()
 	defer func() {
 		if len(names) > 0 {
@@ -118,40 +119,4 @@ func (o *observed) moved(t testing.TB, limit time.Duration, names ...string) {
 		names = slices.DeleteFunc(names, func(name string) bool { return e.values[name] > 0 })
 		return len(names) == 0
 	})
-}
-
-// documented is a row of the table in docs/metrics.md.
-var documented = regexp.MustCompile("(?m)^\\| `(rollcall_\\w+)` \\| (\\w+) \\|([^|]*)\\|")
-
-// compare makes sure that a scrape and the documentation tell of the same metrics.
-func compare(t *testing.T, e exposition) {
-	t.Helper()
-	table := map[string][2]string{}
-	for _, m := range documented.FindAllStringSubmatch(readFile(t, root+"/docs/metrics.md"), -1) {
-		labels := strings.FieldsFunc(m[3], func(r rune) bool { return strings.ContainsRune("`, ", r) })
-		slices.Sort(labels)
-		table[m[1]] = [2]string{m[2], strings.Join(labels, " ")}
-	}
-	if len(table) < 20 {
-		t.Fatalf("the table has %d metrics", len(table))
-	}
-	for name, typ := range e.types {
-		if !strings.HasPrefix(name, "rollcall_") {
-			continue
-		}
-		var labels []string
-		for l := range e.labels[name] {
-			labels = append(labels, l)
-		}
-		slices.Sort(labels)
-		is := [2]string{typ, strings.Join(labels, " ")}
-		if said, there := table[name]; !there || said != is {
-			t.Errorf("%s is %q; docs/metrics.md says (%t) %q", name, is, there, said)
-		}
-	}
-	for name := range table {
-		if e.types[name] == "" {
-			t.Errorf("docs/metrics.md tells of %s, which there is not", name)
-		}
-	}
 }

@@ -1,3 +1,5 @@
+//go:build integration || endurance
+
 package test
 
 import (
@@ -16,7 +18,8 @@ import (
 	"rollcall/internal/testutil"
 )
 
-// longest bounds every process of a test, besides the time of a chaos run.
+// longest bounds every process that a test waits for. It only ends what would
+// otherwise hang.
 const longest = 5 * time.Minute
 
 // command prepares one of the commands under test. It sees no more of the
@@ -54,13 +57,24 @@ type process struct {
 	ended  chan struct{}
 }
 
+// bound is how long a process may live: until shortly before the test binary ends,
+// so that a test that hangs says what its processes said.
+func bound(t testing.TB) time.Duration {
+	if t, ok := t.(*testing.T); ok {
+		if deadline, ok := t.Deadline(); ok {
+			return max(time.Until(deadline)-10*time.Second, time.Second)
+		}
+	}
+	return 24 * time.Hour
+}
+
 // start starts a command. What still runs when the test ends is killed then.
 func start(t testing.TB, dir string, env []string, name string, args ...string) *process {
 	t.Helper()
 	if err := noteSources(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), longest+*chaosDuration)
+	ctx, cancel := context.WithTimeout(context.Background(), bound(t))
 	p := &process{t: t, name: name, cmd: command(ctx, dir, env, name, args...), cancel: cancel, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
@@ -88,7 +102,7 @@ func (p *process) wait() result {
 	return result{p.cmd.ProcessState.ExitCode(), p.out.String(), p.err.String()}
 }
 
-// running tells whether it has not ended yet.
+// running reports whether it has not ended yet.
 func (p *process) running() bool {
 	select {
 	case <-p.ended:

@@ -1,3 +1,5 @@
+//go:build integration || endurance
+
 package test
 
 import (

@@ -1,5 +1,12 @@
-//go:build !race
+//go:build !race && (integration || endurance)
 
 package test
 
-const raceFlag = "-race=false"
+// buildFlags and cgoSetting are those of the image: what a test builds then comes from
+// Go's cache.
+var buildFlags = []string{"-trimpath", "-buildvcs=false"}
+
+const (
+	raced      = false
+	cgoSetting = "CGO_ENABLED=0"
+)

@@ -1,8 +1,13 @@
+//go:build integration
+
 package test
 
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -36,9 +40,6 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"exited":    cmdExited,
 	"rows":      cmdRows,
 }
-
-// patience is how long a script waits for a condition.
-const patience = 30 * time.Second
 
 type worldKey struct{}
 
@@ -78,7 +79,8 @@ func usage(ts *testscript.TestScript, bad bool, text string) {
 
 // cmdRedis is 'redis start [arguments of redis-server]', 'redis stop', 'redis
 // again'; and 'redis joined', which waits until a command has connected since
-// 'redis mark': it then heeds signals. It sets ROLLCALL_REDIS and REDIS_SOCKET; without redis-server the script is skipped.
+// 'redis mark': it then takes signals.
+// It sets ROLLCALL_REDIS and REDIS_SOCKET; without redis-server the script is skipped.
 func cmdRedis(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) == 0, "redis start [arg...] | stop | again | mark | joined")
 	w := worldOf(ts)
@@ -275,4 +277,56 @@ func cmdRows(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = f.WriteString(b.String())
 	ts.Check(errors.Join(err, f.Close()))
+}
+
+// cmdHook is 'hook start [STATUS...]', which sets HOOK_URL; the first answers have
+// those statuses, and 503 asks for a minute. 'hook took N' waits until it took N notices, and prints the last;
+// it must not have taken more. 'hook tries N' is how often it was sent any, and
+// 'hook signed SECRET' checks the signature of each.
+func cmdHook(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) == 0 || args[0] != "start" && len(args) != 2, "hook start [STATUS...] | took N | tries N | signed SECRET")
+	w := worldOf(ts)
+	if args[0] == "start" {
+		answers := make([]int, 0, len(args))
+		for _, arg := range args[1:] {
+			n, err := strconv.Atoi(arg)
+			ts.Check(err)
+			answers = append(answers, n)
+		}
+		w.hook = startHook(w.t, "/T0/pLanted", answers...)
+		ts.Setenv("HOOK_URL", w.hook.url)
+		return
+	}
+	switch want := args[1]; args[0] {
+	case "took":
+		least, err := strconv.Atoi(want)
+		ts.Check(err)
+		testutil.Eventually(w.t, "notices are received", func() bool {
+			n, _, _ := w.hook.received()
+			return n >= least
+		})
+		n, _, bodies := w.hook.received()
+		if n != least {
+			ts.Fatalf("%d notices were received, want %d:\n%s", n, least, strings.Join(bodies, "\n"))
+		}
+		if n > 0 {
+			_, err := io.WriteString(ts.Stdout(), bodies[len(bodies)-1])
+			ts.Check(err)
+		}
+	case "tries":
+		if _, _, bodies := w.hook.received(); strconv.Itoa(len(bodies)) != want {
+			ts.Fatalf("%d tries, want %s", len(bodies), want)
+		}
+	case "signed":
+		_, headers, bodies := w.hook.received()
+		for i, body := range bodies {
+			mac := hmac.New(sha256.New, []byte(want))
+			_, _ = io.WriteString(mac, body)
+			if got := headers[i].Get("X-Rollcall-Signature"); got != "sha256="+hex.EncodeToString(mac.Sum(nil)) {
+				ts.Fatalf("the signature of %s is %q", body, got)
+			}
+		}
+	default:
+		ts.Fatalf("no such word: %s", args[0])
+	}
 }

@@ -1,3 +1,5 @@
+//go:build integration
+
 package test
 
 import (
@@ -15,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,12 +64,26 @@ func forms(s string) []string {
 	}
 }
 
-// mentions tells which of some texts is in another, in whatever form.
+// lowerForms are the different forms of what is planted, in lower case.
+var lowerForms = func() map[string][]string {
+	all := map[string][]string{}
+	for _, s := range slices.Concat(secrets, people) {
+		var lower []string
+		for _, form := range forms(s) {
+			lower = append(lower, strings.ToLower(form))
+		}
+		slices.Sort(lower)
+		all[s] = slices.Compact(lower)
+	}
+	return all
+}()
+
+// mentions returns which of some planted texts is in another, in whatever form.
 func mentions(text string, those []string) string {
 	text = strings.ToLower(text)
 	for _, s := range those {
-		for _, form := range forms(s) {
-			if strings.Contains(text, strings.ToLower(form)) {
+		for _, form := range lowerForms[s] {
+			if strings.Contains(text, form) {
 				return s
 			}
 		}

@@ -1,3 +1,5 @@
+//go:build integration || endurance
+
 package test
 
 import (
@@ -97,4 +99,12 @@ func (s *simulator) state(t testing.TB) simState {
 		t.Fatal(err)
 	}
 	return st
+}
+
+// set changes what the simulator does, as by POST /_sim/faults.
+func (s *simulator) set(t testing.TB, what string) {
+	t.Helper()
+	if _, err := s.request("POST", "faults", what); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,3 +1,5 @@
+//go:build integration
+
 package test
 
 import (
@@ -7,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -19,54 +20,6 @@ import (
 	"rollcall/internal/redistest"
 	"rollcall/internal/testutil"
 )
-
-// halfRoster writes a roster with as many people to remove as to ring, over some
-// calls, all of whom are there or come, and starts the simulator for it.
-func halfRoster(t testing.TB, dir string, calls, perCall int, args ...string) *simulator {
-	t.Helper()
-	writeFile(t, dir, "roster.csv", func(w io.Writer) {
-		_, _ = fmt.Fprintln(w, "action,call_id,participant_id,user_id")
-		for p := range perCall {
-			for c := range calls {
-				if p%2 == 0 {
-					_, _ = fmt.Fprintf(w, "delete,call-%03d,p-%03d-%03d,\n", c, c, p)
-				} else {
-					_, _ = fmt.Fprintf(w, "invite,call-%03d,,u-%03d-%03d\n", c, c, p)
-				}
-			}
-		}
-	})
-	return startSim(t, dir, append([]string{"--latency", "20ms", "--ring", "0s-1s", "--roster", "roster.csv"}, args...)...)
-}
-
-// carriedOut makes sure that all rows of halfRoster were carried out, each by one
-// request.
-func carriedOut(t testing.TB, st batchStatus, sim *simulator, rows int) {
-	t.Helper()
-	st.whole(t, rows)
-	if st.Outcomes["removed"] != rows/2 || st.Outcomes["joined"] != rows/2 {
-		t.Errorf("outcomes are %v", st.Outcomes)
-	}
-	state := sim.state(t)
-	rungOnce(t, state, rows/2)
-	if did, again := state.Counters.ByStatus["204"], state.Counters.ByStatus["404"]; did != rows/2 || again > 0 {
-		t.Errorf("%d deletes were sent for %d rows, and %d again", did, rows/2, again)
-	}
-}
-
-// half waits until half of the rows have their outcome.
-func half(t testing.TB, dir string, env []string, rows int) {
-	t.Helper()
-	testutil.Eventually(t, "half is done", func() bool {
-		r := run(t, dir, env, "batch", "status", "--output", "json")
-		if r.status != 0 {
-			return false
-		}
-		var st batchStatus
-		r.json(t, &st)
-		return st.Rows-st.Pending > rows/2
-	})
-}
 
 // TestTLS runs a batch over TLS, as a user that may do no more than is needed.
 func TestTLS(t *testing.T) {
@@ -137,54 +90,19 @@ func certificate(t testing.TB, dir string) {
 	}
 }
 
-// TestSentinelFailover kills the master in the middle of a batch. What is known
-// of those who ring is on the replica before they do.
-func TestSentinelFailover(t *testing.T) {
-	t.Parallel()
-	const calls, perCall = 40, 100
-	redis := redistest.StartSentinels(t)
-	dir := t.TempDir()
-	sim := halfRoster(t, dir, calls, perCall, "--limit", "200/s")
-	url := redis.URL() + "&replicas=1"
-	env := []string{"ROLLCALL_REDIS=" + url}
-	workers := fleet(t, 2, url, sim.url)
-	waiting := start(t, dir, env, "enqueue", "--wait", "--output", "json", "roster.csv")
-	half(t, dir, env, calls*perCall)
-	redis.Master.Kill()
-	killed := time.Now()
-	before := sim.state(t).Counters.Requests
-	testutil.Eventually(t, "work goes on", func() bool { return sim.state(t).Counters.Requests > before+20 })
-	t.Logf("back at work %.1f s after the master was killed", time.Since(killed).Seconds())
-	redis.Master.Start() // a replica of the other from now on
-	st := finished(t, waiting)
-	carriedOut(t, st, sim, calls*perCall)
-	saidOnce(t, workers...)
-}
-
-// saidOnce makes sure that a worker told of trouble with Redis once, not once a
-// task.
-func saidOnce(t testing.TB, workers ...*process) {
-	t.Helper()
-	for i, p := range workers {
-		said := p.err.String()
-		if n := strings.Count(said, "\n"); n > 15 {
-			t.Errorf("worker %d has written %d lines:\n%s", i, n, last(said, 3000))
-		}
-	}
-}
-
 // TestClusterReshard moves the slots of a queue, of a call and of the batch to
 // other nodes of a cluster while their batch runs.
 func TestClusterReshard(t *testing.T) {
 	t.Parallel()
-	const calls, perCall = 20, 100
+	const calls, perCall = 20, 40
 	redis := redistest.StartCluster(t, 3)
 	dir := t.TempDir()
 	sim := halfRoster(t, dir, calls, perCall, "--limit", "200/s")
 	env := []string{"ROLLCALL_REDIS=" + redis.URL()}
 	workers := fleet(t, 2, redis.URL(), sim.url)
 	waiting := start(t, dir, env, "enqueue", "--wait", "--output", "json", "roster.csv")
-	half(t, dir, env, calls*perCall)
+	half(t, sim, calls*perCall)
+	sim.set(t, `{"limit":{"rate":10}}`) // it goes on, and not to its end
 	var list []batchStatus
 	must(t, 0, dir, env, "batch", "list", "--output", "json").json(t, &list)
 	for _, key := range []string{"asynq:{rollcall-default}:pending", "rollcall:{c:/call-003}:newest", "rollcall:{b:" + list[0].Batch + "}:meta"} {
@@ -192,6 +110,7 @@ func TestClusterReshard(t *testing.T) {
 			t.Errorf("the slot of %s was empty: the test tests nothing", key)
 		}
 	}
+	sim.set(t, `{"limit":{}}`)
 	st := finished(t, waiting)
 	carriedOut(t, st, sim, calls*perCall)
 	saidOnce(t, workers...)

@@ -1,3 +1,5 @@
+//go:build integration
+
 package test
 
 import (
@@ -76,6 +78,7 @@ func TestTraces(t *testing.T) {
 	w := start(t, dir, append(env, tokenEnv(), "ROLLCALL_GRAPH_URL="+sim.url, "OTEL_EXPORTER_OTLP_ENDPOINT="+rec.URL,
 		"OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20s3cret", "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test", "OTEL_SERVICE_NAME=night-shift"),
 		"worker", "--http", "", "--drain", "--log-level", "debug")
+	unthrottled(t, sim)
 	if r := w.wait(); r.status != 0 || strings.Contains(r.stderr, "s3cret") || !strings.Contains(r.stderr, "trace_id=") {
 		t.Fatalf("the worker ended with %d\n%s", r.status, last(r.stderr, 4000))
 	}
@@ -139,6 +142,7 @@ func TestTraces(t *testing.T) {
 func TestTracesOfDeadReceiver(t *testing.T) {
 	t.Parallel()
 	server, dir, sim := busy(t)
+	sim.set(t, `{"limit":{}}`)
 	env := []string{"ROLLCALL_REDIS=" + server.URL(), tokenEnv(), "ROLLCALL_GRAPH_URL=" + sim.url,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + testutil.FreeAddr(t), "OTEL_BSP_SCHEDULE_DELAY=100"}
 	r := must(t, 0, dir, env, "worker", "--http", "", "--drain", "--log-format", "json")
