@@ -298,7 +298,7 @@ func testDeliveredTwice(t *testing.T, _ *redis.Client, l *Ledger) {
 
 // testClaimLingers: what a worker has sent that is gone may be done yet. Another
 // change to the participant waits for that, the same one does not.
-func testClaimLingers(t *testing.T, rdb *redis.Client, l *Ledger) {
+func testClaimLingers(t *testing.T, _ *redis.Client, l *Ledger) {
 	b, newer := batch(t, l, "b", 2), batch(t, l, "newer", 2)
 	r := ref(1, "user:a")
 	_, turn := begin(t, l, b, r)

@@ -201,8 +201,8 @@ func TestPipelinesSeeFakeTime(t *testing.T) {
 // test with a fake clock sees its own all the same.
 func TestScriptOfRealTime(t *testing.T) {
 	script := redis.NewScript("local t = redis.call('TIME') return t[1] .. ' of both kinds of test'")
-	real := Any(t)
-	if said, err := script.Run(t.Context(), real, nil).Text(); err != nil || strings.HasPrefix(said, "9466848") {
+	server := Any(t)
+	if said, err := script.Run(t.Context(), server, nil).Text(); err != nil || strings.HasPrefix(said, "9466848") {
 		t.Fatal(said, err)
 	}
 	Each(t, func(t *testing.T, rdb *redis.Client) {
@@ -210,7 +210,7 @@ func TestScriptOfRealTime(t *testing.T) {
 			t.Error(said, err)
 		}
 	})
-	if said, err := script.Run(t.Context(), real, nil).Text(); err != nil || strings.HasPrefix(said, "9466848") {
+	if said, err := script.Run(t.Context(), server, nil).Text(); err != nil || strings.HasPrefix(said, "9466848") {
 		t.Error(said, err)
 	}
 }
@@ -285,7 +285,7 @@ func TestKeysOutliveRealTime(t *testing.T) {
 	if err := fake.Set(t.Context(), "k", 1, time.Second).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if real, err := rdb.PTTL(t.Context(), "k").Result(); err != nil || real < 24*time.Hour {
-		t.Errorf("the real server keeps the key for %s (%v)", real, err)
+	if left, err := rdb.PTTL(t.Context(), "k").Result(); err != nil || left < 24*time.Hour {
+		t.Errorf("the real server keeps the key for %s (%v)", left, err)
 	}
 }

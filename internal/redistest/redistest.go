@@ -21,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/internal/redisconn"
+	"rollcall/internal/testutil"
 )
 
 // RequireEnv names the environment variable that, when it is "1", turns a
@@ -85,7 +86,7 @@ func inBubble(t *testing.T, test func(*testing.T, *redis.Client), open func(*tes
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		rdb := open(t)
-		t.Cleanup(func() { time.Sleep(drainTime) })
+		t.Cleanup(func() { testutil.Advance(t, drainTime) })
 		test(t, rdb)
 	})
 }

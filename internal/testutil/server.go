@@ -23,7 +23,7 @@ func NewServer(t testing.TB, handler http.Handler) *Server {
 
 	l := &memListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	s := &Server{listener: l}
-	s.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: handler}} //nolint:gosec // a test's peers are its own
+	s.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: handler}}
 	s.Start()
 	t.Cleanup(s.Close)
 
