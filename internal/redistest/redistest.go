@@ -71,8 +71,7 @@ func Either(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
 }
 
 // Fake runs test on a fake clock with miniredis alone. It is for what Each cannot
-// do on a real server: keys that expire, as those of a real server do so in real
-// time.
+// do on a real server: keys that expire.
 func Fake(t *testing.T, test func(t *testing.T, rdb *redis.Client)) {
 	t.Helper()
 	inBubble(t, test, func(t *testing.T) *redis.Client { return Mini(t) })
