@@ -4,10 +4,6 @@ import (
 	"testing"
 
 	"rollcall/internal/redistest"
-	"rollcall/internal/testutil"
 )
 
-func TestMain(m *testing.M) {
-	testutil.SetParallel(6)
-	redistest.Main(m)
-}
+func TestMain(m *testing.M) { redistest.Main(m) }

@@ -1,12 +1,5 @@
 package redistest
 
-import (
-	"testing"
+import "testing"
 
-	"rollcall/internal/testutil"
-)
-
-func TestMain(m *testing.M) {
-	testutil.SetParallel(6)
-	Main(m)
-}
+func TestMain(m *testing.M) { Main(m) }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"rollcall/internal/testutil"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -25,11 +27,17 @@ type sharedServer struct {
 	free   []int // databases that no test uses, all of them empty
 }
 
+// atOnce is how many parallel tests of a package run at once: more than there are
+// processors, as a test that waits for a real server uses none.
+const atOnce = 6
+
 // Main runs the tests of a package and stops what they share. A package whose tests
 // use Each, Suite or Any calls it from TestMain.
 func Main(m *testing.M) { os.Exit(runMain(m)) }
 
 func runMain(m *testing.M) int {
+	testutil.SetParallel(atOnce)
+
 	// The first look-up makes what all others use, and must not be one of a test with
 	// a fake clock, to which all that it makes belongs.
 	_, _ = net.DefaultResolver.LookupHost(context.Background(), "localhost")

@@ -22,7 +22,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testutil.SetParallel(6)
 	debug.SetGCPercent(400) // these tests make much garbage and keep little
 	redistest.Main(m)
 }
