@@ -107,7 +107,7 @@ func inWaits(t testing.TB, all []sent, senders int) {
 	}
 }
 
-// TestCeiling: no second holds more requests than --rate allows, whoever sends them.
+// TestCeiling: no second holds more requests than --rate allows, from all workers together.
 func TestCeiling(t *testing.T) {
 	t.Parallel()
 	const calls, perCall, rate, concurrency = 20, 25, 50, 3

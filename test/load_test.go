@@ -191,7 +191,7 @@ func rungOnce(t testing.TB, state simState, people int) {
 	rungNoneAgain(t, state)
 }
 
-// rungNoneAgain makes sure of the same about whomever was rung.
+// rungNoneAgain makes sure of the same about everybody who was rung.
 func rungNoneAgain(t testing.TB, state simState) {
 	t.Helper()
 	for id, call := range state.Calls {

@@ -252,7 +252,7 @@ func testGuesses(t *testing.T, rdb *redis.Client) {
 		if status, _, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {token}}); status != want {
 			t.Errorf("after many guesses of a token of %d bytes: %d", len(token), status)
 		}
-		testutil.Advance(t, 2*time.Second) // as it is told to wait
+		testutil.Advance(t, 2*time.Second) // Graph asks for this wait
 		if status, _, _ := s.ask(http.MethodPost, "/login", url.Values{"token": {token}}); status != http.StatusSeeOther {
 			t.Errorf("a moment after many guesses of a token of %d bytes: %d", len(token), status)
 		}
@@ -277,7 +277,7 @@ func testOver(t *testing.T, rdb *redis.Client) {
 	}
 }
 
-// testElsewhere: pages from elsewhere change nothing, whoever looks at them.
+// testElsewhere checks that requests from pages of other origins change nothing.
 func testElsewhere(t *testing.T, rdb *redis.Client) {
 	s := open(t, rdb, secret)
 	b := s.batch(20)
@@ -374,7 +374,7 @@ func testFilter(t *testing.T, rdb *redis.Client) {
 	}
 }
 
-// testTrouble: what is wrong is told, and nothing of the inside.
+// testTrouble checks that errors are shown without internal details.
 func testTrouble(t *testing.T, rdb *redis.Client) {
 	s := open(t, rdb, secret)
 	for path, want := range map[string]int{"/batch/nosuchbatch": 404, "/batch/%2e%2e": 404, "/nothing": 404, "/batch/nosuchbatch?live": 404, "/static/nothing": 404, "/static/console.css": 200, "/static/page.css": 200} {

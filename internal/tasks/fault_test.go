@@ -413,7 +413,7 @@ func TestCutOff(t *testing.T) {
 			}
 			defer under.Add(-1)
 			if asked.Add(1) == 1 {
-				testutil.Advance(t, 4*time.Second) // whoever hangs up does not stop it
+				testutil.Advance(t, 4*time.Second) // a client that hangs up does not stop it
 			}
 			rw.WriteHeader(http.StatusNoContent)
 		}))

@@ -284,7 +284,7 @@ func TestFleetMetricsOfCluster(t *testing.T) {
 	}
 	rdb := o.Client()
 	defer rdb.Close()
-	testutil.Eventually(t, "all is told", func() bool { // each scrape has two seconds
+	testutil.Eventually(t, "all metrics are there", func() bool { // each scrape has two seconds
 		reg := prometheus.NewRegistry()
 		reg.MustRegister(&fleetMetrics{queue: NewQueue(rdb)})
 		return len(told(t, reg)) == 4*6+5

@@ -59,7 +59,7 @@ var faults = []fault{
 		Test: "./internal/tasks TestBeats",
 	},
 	{
-		Name: "put-back-unseen", Promise: "1: a task is put back by whoever saw its lease",
+		Name: "put-back-unseen", Promise: "1: a task is put back only by a worker that saw its lease",
 		File: "internal/tasks/scripts/putback.lua",
 		Old:  "if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then",
 		New:  "if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then",
